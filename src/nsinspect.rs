@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `nsinspect`: tasks, namespaces and mounts of the whole system, as one text in
+//! `/proc/nsinspect`.
+//!
+//! Data flows one way, and each part knows only what stands before it:
+//!
+//! * [`sys`] wraps the kernel's structures. It is the only place with `unsafe` code.
+//! * [`snapshot`] collects what they say into plain data of its own.
+//! * [`render`] writes that as text, in the pieces of [`text`].
+//! * [`proc_file`] ties them together: it decides who may read, and when a snapshot is taken.
+
+mod proc_file;
+mod render;
+mod snapshot;
+mod sys;
+mod text;
+
+use kernel::prelude::*;
+use proc_file::NsInspectFile;
+use snapshot::Sources;
+use sys::procfs::Registration;
+
+module! {
+    type: NsInspect,
+    name: "nsinspect",
+    authors: ["The nsinspect developers"],
+    description: "Tasks, namespaces and mounts in one consistent read",
+    license: "GPL",
+}
+
+/// The module, as long as it is loaded.
+struct NsInspect {
+    /// Dropped first and last: when it is, no code of the module runs any more.
+    _file: Registration<NsInspectFile>,
+}
+
+impl kernel::Module for NsInspect {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let sources = Sources::find()?;
+        Ok(Self {
+            _file: Registration::new(c"nsinspect", sources)?,
+        })
+    }
+}

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Writes a snapshot as the text of `/proc/nsinspect`, format 1. Pure.
+//!
+//! The format is described in `docs/format.md`.
+
+#![deny(unsafe_code)]
+
+use crate::{
+    snapshot::{
+        Level,
+        MountRecord,
+        NameRef,
+        NsRecord,
+        Snapshot,
+        TaskRecord, //
+    },
+    sys::{
+        mount::Reach,
+        namespace::{
+            Detail,
+            Inum, //
+        },
+        nsproxy::NsProxy,
+        system, //
+    },
+    text::{
+        octal,
+        Decimal,
+        Text, //
+    },
+};
+use kernel::prelude::*;
+
+/// What can stand after a `=`.
+trait Value {
+    /// Appends it as the format spells it.
+    fn put(&self, to: &mut Text) -> Result;
+}
+
+macro_rules! unsigned {
+    ($($type:ty),*) => { $(
+        impl Value for $type {
+            fn put(&self, to: &mut Text) -> Result {
+                to.push(Decimal::new((*self).into()).as_bytes())
+            }
+        }
+    )* };
+}
+
+macro_rules! signed {
+    ($($type:ty),*) => { $(
+        impl Value for $type {
+            fn put(&self, to: &mut Text) -> Result {
+                if *self < 0 {
+                    to.push(b"-")?;
+                }
+                to.push(Decimal::new(self.unsigned_abs().into()).as_bytes())
+            }
+        }
+    )* };
+}
+
+unsigned!(u32, u64);
+signed!(i32, i64);
+
+impl Value for bool {
+    fn put(&self, to: &mut Text) -> Result {
+        to.push(if *self { b"1" } else { b"0" })
+    }
+}
+
+impl Value for Inum {
+    fn put(&self, to: &mut Text) -> Result {
+        self.get().put(to)
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    fn put(&self, to: &mut Text) -> Result {
+        match self {
+            Some(value) => value.put(to),
+            None => to.push(b"-"),
+        }
+    }
+}
+
+/// A word that needs no escapes.
+struct Word<'a>(&'a [u8]);
+
+impl Value for Word<'_> {
+    fn put(&self, to: &mut Text) -> Result {
+        to.push(self.0)
+    }
+}
+
+/// Bytes that somebody else chose. Whatever could be taken for the format's own, or is no visible
+/// ASCII character, becomes a backslash and three octal digits.
+struct Escaped<'a>(&'a [u8]);
+
+impl Escaped<'_> {
+    fn is_special(byte: u8) -> bool {
+        !byte.is_ascii_graphic() || matches!(byte, b'\\' | b',' | b'@' | b'#' | b'=')
+    }
+}
+
+impl Value for Escaped<'_> {
+    fn put(&self, to: &mut Text) -> Result {
+        if self.0 == b"-" {
+            // Alone it would mean that there is none.
+            return to.push(&octal(b'-'));
+        }
+        let mut rest = self.0;
+        while let Some(at) = rest.iter().position(|byte| Self::is_special(*byte)) {
+            let (plain, tail) = rest.split_at_checked(at).ok_or(EINVAL)?;
+            let (byte, tail) = tail.split_first().ok_or(EINVAL)?;
+            to.push(plain)?;
+            to.push(&octal(*byte))?;
+            rest = tail;
+        }
+        to.push(rest)
+    }
+}
+
+impl Value for NameRef<'_> {
+    fn put(&self, to: &mut Text) -> Result {
+        Escaped(self.bytes).put(to)?;
+        if self.cut {
+            to.push(b"\\~")?;
+        }
+        Ok(())
+    }
+}
+
+/// A string in an array: what stands before the first NUL.
+fn until_nul(bytes: &[u8]) -> Escaped<'_> {
+    Escaped(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
+}
+
+/// One element for each level, with commas between.
+struct List<'a, F>(&'a [Level], F);
+
+impl<F: Fn(&Level, &mut Text) -> Result> Value for List<'_, F> {
+    fn put(&self, to: &mut Text) -> Result {
+        for (i, level) in self.0.iter().enumerate() {
+            if i > 0 {
+                to.push(b",")?;
+            }
+            self.1(level, to)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes `key=value` fields, each after a blank.
+macro_rules! fields {
+    ($to:expr, $($key:ident: $value:expr),* $(,)?) => {{ $(
+        $to.push(concat!(" ", stringify!($key), "=").as_bytes())?;
+        $value.put($to)?;
+    )* }};
+}
+
+impl Snapshot {
+    /// Writes all records.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn render(&self) -> Result<Text> {
+        let mut text = Text::new();
+        let to = &mut text;
+
+        to.push(b"nsinspect 1")?;
+        fields!(to, release: Escaped(system::release()), uptime: self.uptime);
+        to.push(b"\n")?;
+
+        for ns in &self.namespaces {
+            self.render_ns(ns, to)?;
+        }
+        for task in self.tasks() {
+            self.render_task(task, to)?;
+        }
+        for mount in &self.mounts {
+            self.render_mount(mount, to)?;
+        }
+
+        to.push(b"end")?;
+        fields!(
+            to,
+            ns: self.namespaces.len() as u64,
+            tasks: self.tasks().len() as u64,
+            threads: 0_u32,
+            mounts: self.mounts.len() as u64,
+        );
+        to.push(b"\n")?;
+        Ok(text)
+    }
+
+    fn render_ns(&self, ns: &NsRecord, to: &mut Text) -> Result {
+        to.push(b"ns ")?;
+        to.push(ns.kind.name().as_bytes())?;
+        to.push(b" ")?;
+        ns.inum.put(to)?;
+        fields!(
+            to,
+            id: ns.id,
+            owner: ns.owner,
+            tasks: ns.tasks,
+            refs: ns.refs,
+            active: ns.active,
+        );
+        match &ns.detail {
+            Detail::Pid {
+                level,
+                parent,
+                reaper,
+                allocated,
+                pid_max,
+                dying,
+            } => fields!(
+                to,
+                level: level,
+                parent: parent,
+                reaper: reaper,
+                pids: allocated,
+                pid_max: pid_max,
+                dying: dying,
+            ),
+            Detail::User {
+                level,
+                parent,
+                owner,
+            } => fields!(to, level: level, parent: parent, uid: owner),
+            Detail::Mnt {
+                mounts,
+                pending,
+                event,
+                origin,
+            } => fields!(
+                to,
+                mounts: mounts,
+                pending: pending,
+                event: event,
+                origin: origin,
+                root: ns.root_mount,
+            ),
+            Detail::Uts {
+                nodename,
+                domainname,
+            } => fields!(
+                to,
+                nodename: until_nul(nodename),
+                domainname: until_nul(domainname),
+            ),
+            Detail::Cgroup => fields!(to, root: self.cgroup_root(ns)),
+            Detail::Time {
+                monotonic,
+                boottime,
+            } => fields!(to, monotonic: monotonic, boottime: boottime),
+            Detail::Other => {}
+        }
+        to.push(b"\n")
+    }
+
+    fn render_task(&self, task: &TaskRecord, to: &mut Text) -> Result {
+        let levels = self.levels(task);
+        let nsproxy = |get: fn(&NsProxy) -> Option<Inum>| task.nsproxy.as_ref().and_then(get);
+        let root = self.root(task);
+
+        to.push(b"task ")?;
+        levels.first().map(|level| level.nr).put(to)?;
+        fields!(
+            to,
+            comm: until_nul(&task.comm),
+            level: levels.len().saturating_sub(1) as u64,
+            upid: List(levels, |level: &Level, to: &mut Text| {
+                level.nr.put(to)?;
+                to.push(b"@")?;
+                level.ns.put(to)
+            }),
+            pgid: List(levels, |level: &Level, to: &mut Text| level.pgid.put(to)),
+            sid: List(levels, |level: &Level, to: &mut Text| level.sid.put(to)),
+            ppid: task.ppid,
+            uid: task.uid,
+            gid: task.gid,
+            threads: task.threads,
+            state: Word(&[task.state]),
+            kind: Word(if task.is_kthread { b"kthread" } else { b"user" }),
+            start: task.start,
+            pidns: levels.last().and_then(|level| level.ns),
+            pid_for_children: nsproxy(|nsproxy| nsproxy.pid_for_children),
+            mntns: nsproxy(|nsproxy| nsproxy.mnt),
+            utsns: nsproxy(|nsproxy| nsproxy.uts),
+            ipcns: nsproxy(|nsproxy| nsproxy.ipc),
+            netns: nsproxy(|nsproxy| nsproxy.net),
+            cgroupns: nsproxy(|nsproxy| nsproxy.cgroup),
+            timens: nsproxy(|nsproxy| nsproxy.time),
+            time_for_children: nsproxy(|nsproxy| nsproxy.time_for_children),
+            userns: task.user_ns,
+            chroot: root.as_ref().map(|(_, is_chroot)| *is_chroot),
+            root: root.map(|(path, _)| path),
+            cgroup: self.cgroup(task),
+        );
+        to.push(b"\n")
+    }
+
+    fn render_mount(&self, mount: &MountRecord, to: &mut Text) -> Result {
+        to.push(b"mount ")?;
+        mount.ns.put(to)?;
+        to.push(b" ")?;
+        mount.id.put(to)?;
+        to.push(match mount.reach {
+            Reach::Root => b" root ".as_slice(),
+            Reach::Over => b" over ",
+            Reach::Outside => b" outside ",
+        })?;
+        to.push(self.line(mount))?;
+        to.push(b"\n")
+    }
+}
+
+impl<T: Value> Value for &T {
+    fn put(&self, to: &mut Text) -> Result {
+        (**self).put(to)
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `struct cgroup`: the path of a group in the default hierarchy.
+//!
+//! C headers: [`include/linux/cgroup-defs.h`](srctree/include/linux/cgroup-defs.h),
+//! [`include/linux/kernfs.h`](srctree/include/linux/kernfs.h)
+
+use super::{
+    bindings,
+    read_once, //
+};
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+use kernel::sync::rcu;
+
+/// A group of the default hierarchy, borrowed for as long as the RCU read lock is held, or whatever
+/// else `'g` stands for.
+///
+/// # Invariants
+///
+/// `ptr` points at a `struct cgroup` which is not freed before `'g` ends, nor is its `kn`.
+pub(crate) struct Cgroup<'g> {
+    ptr: *mut bindings::cgroup,
+    _life: PhantomData<&'g ()>,
+}
+
+/// The buffer is too small for the path.
+pub(crate) struct TooLong;
+
+impl<'g> Cgroup<'g> {
+    /// The group of the default hierarchy in a `css_set`.
+    ///
+    /// # Safety
+    ///
+    /// `css_set` must point at a `struct css_set` that `_rcu` keeps from being freed.
+    pub(super) unsafe fn of_css_set(css_set: *mut bindings::css_set, _rcu: &'g rcu::Guard) -> Self {
+        // SAFETY: The caller ensures that `css_set` is valid.
+        let ptr = unsafe { read_once(&raw const (*css_set).dfl_cgrp) };
+        // INVARIANT: A `css_set` holds references to its groups; a group without any, and its `kn`,
+        // is freed from an `rcu_work`, so after the read-side critical section.
+        Self {
+            ptr,
+            _life: PhantomData,
+        }
+    }
+
+    /// The id, which no other group has or will have. C: `cgroup_id()`.
+    pub(crate) fn id(&self) -> u64 {
+        // SAFETY: `ptr` and its `kn` are valid by the type invariants; the id is constant.
+        unsafe { (*read_once(&raw const (*self.ptr).kn)).id }
+    }
+
+    /// Writes the path from the root of the hierarchy into `buf`, and returns its length. Does not
+    /// sleep. C: `kernfs_path()`.
+    pub(crate) fn path(&self, buf: &mut [u8]) -> Result<usize, TooLong> {
+        // SAFETY: `ptr` and its `kn` are valid by the type invariants. `kernfs_path_from_node()`
+        // writes at most `buf.len()` bytes, a closing NUL among them.
+        let len = unsafe {
+            bindings::kernfs_path_from_node(
+                read_once(&raw const (*self.ptr).kn),
+                ptr::null_mut(),
+                buf.as_mut_ptr().cast(),
+                buf.len(),
+            )
+        };
+        // It says -E2BIG when it had to cut, and the length otherwise.
+        usize::try_from(len)
+            .ok()
+            .filter(|len| *len < buf.len())
+            .ok_or(TooLong)
+    }
+}

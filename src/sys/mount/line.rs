@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The line of a mount, as `mountinfo` shows it.
+//!
+//! C: `show_mountinfo()` in [`fs/proc_namespace.c`](srctree/fs/proc_namespace.c). That function
+//! cannot show a mount which its reader's root does not lead to, and it looks for `propagate_from`
+//! among all peers of a slave mount's master, which takes long where there are many. So the line is
+//! written here, with the file systems' own callbacks for what only they know.
+
+use super::{
+    super::{
+        bindings,
+        path::PathBuf,
+        read_once,
+        seq::{
+            Seq,
+            SeqBuf, //
+        },
+    },
+    Mount,
+    Reach, //
+};
+use kernel::{
+    fs::LocalFile,
+    prelude::*,
+};
+
+/// What `mountinfo` escapes in names of paths.
+const PATH_SPECIAL: &[u8] = b" \t\n\\";
+/// What `mountinfo` escapes in names of devices and file system types. C: `mangle()`.
+const NAME_SPECIAL: &[u8] = b" \t\n\\#";
+
+/// The options of a mount. C: `show_vfsmnt_opts()`.
+const MOUNT_OPTIONS: [(bindings::mount_flags, &[u8]); 7] = [
+    (bindings::MNT_NOSUID, b",nosuid"),
+    (bindings::MNT_NODEV, b",nodev"),
+    (bindings::MNT_NOEXEC, b",noexec"),
+    (bindings::MNT_NOATIME, b",noatime"),
+    (bindings::MNT_NODIRATIME, b",nodiratime"),
+    (bindings::MNT_RELATIME, b",relatime"),
+    (bindings::MNT_NOSYMFOLLOW, b",nosymfollow"),
+];
+
+/// C: `SB_RDONLY`. The `SB_*` are macros that neither BTF nor bindgen keeps; they are the same bits
+/// as the `MS_*` of the `mount()` system call.
+const SB_RDONLY: c_ulong = 1 << 0;
+
+/// The options of a super block. C: `show_sb_opts()`.
+const SB_OPTIONS: [(c_ulong, &[u8]); 4] = [
+    (1 << 4, b",sync"),
+    (1 << 7, b",dirsync"),
+    (1 << 6, b",mand"),
+    (1 << 25, b",lazytime"),
+];
+
+/// How lines are written.
+#[derive(Clone, Copy)]
+pub(crate) struct Options {
+    /// A security module adds options of its own to super blocks.
+    labels: bool,
+}
+
+impl Options {
+    /// Finds out how lines must be written on this system.
+    ///
+    /// Only SELinux has a `sb_show_options` hook, and the way to it, `security_sb_show_options()`,
+    /// is not exported. Whether it is active shows in which names of extended attributes are labels.
+    pub(crate) fn of_system() -> Self {
+        // SAFETY: An FFI call with a string constant.
+        let labels = unsafe { bindings::security_ismaclabel(c"selinux".as_char_ptr()) } != 0;
+        Self { labels }
+    }
+}
+
+/// What is needed to write lines, to be used for many.
+pub(crate) struct LineBuf {
+    seq: SeqBuf,
+    path: PathBuf,
+    options: Options,
+}
+
+impl LineBuf {
+    /// Makes room for lines of usual length.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn new(options: Options) -> Result<Self> {
+        Ok(Self {
+            seq: SeqBuf::new()?,
+            path: PathBuf::new()?,
+            options,
+        })
+    }
+
+    /// Writes the line of a mount, without a newline, for the reader who opened `file`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn write(&mut self, mount: &Mount<'_>, file: &LocalFile) -> Result<(Reach, &[u8])> {
+        let reach = mount.place(&mut self.path)?;
+        let (path, options) = (self.path.as_bytes(), self.options);
+        let line = self.seq.write(file, |seq| {
+            if !(options.labels && mount.kernel_line(seq)) {
+                mount.line(seq, path);
+            }
+            Ok(())
+        })?;
+        Ok((reach, line))
+    }
+}
+
+/// Cuts the newline off a line that the kernel wrote, and its `propagate_from` out of it; returns how
+/// long it is then.
+fn trim(line: &mut [u8]) -> usize {
+    let mut len = line.strip_suffix(b"\n").map_or(line.len(), <[u8]>::len);
+    // The field stands among those before the hyphen; names before it have their blanks escaped.
+    let fields = line
+        .windows(3)
+        .position(|bytes| bytes == b" - ")
+        .unwrap_or(0);
+    let field = b" propagate_from:";
+    let begin = line
+        .windows(field.len())
+        .position(|bytes| bytes == field)
+        .filter(|begin| *begin < fields);
+    if let Some(begin) = begin {
+        let name = begin.saturating_add(1);
+        let rest = line.iter().skip(name).position(|byte| *byte == b' ');
+        if let Some(end) = rest
+            .and_then(|rest| name.checked_add(rest))
+            .filter(|end| *end <= len)
+        {
+            line.copy_within(end..len, begin);
+            len -= end - begin;
+        }
+    }
+    len
+}
+
+impl Mount<'_> {
+    /// Lets the kernel write the line, and says whether it did. It does not show what cannot be
+    /// reached from the root.
+    fn kernel_line(&self, seq: &mut Seq<'_>) -> bool {
+        let Some(root) = self.sem.root() else {
+            return false;
+        };
+        let mut proc_mounts = bindings::proc_mounts {
+            ns: self.sem.ns.as_ptr(),
+            root,
+            show: Some(self.sem.ops.show),
+        };
+        let raw = seq.as_raw();
+        raw.private = (&raw mut proc_mounts).cast();
+        let before = raw.count;
+        // SAFETY: `show` is `show_mountinfo()`, which wants a `struct proc_mounts` as `private`,
+        // and to be called with the semaphore held, as it is.
+        let result = unsafe { (self.sem.ops.show)(raw, (&raw const self.raw().mnt).cast_mut()) };
+        raw.private = core::ptr::null_mut();
+        if result != 0 {
+            raw.count = before;
+            return false;
+        }
+        seq.edit(before, trim);
+        true
+    }
+
+    /// Writes the line; `path` is where the mount is mounted.
+    ///
+    /// What a callback returns is left alone: it says that the buffer was too small, which shows in
+    /// the buffer, or that something could not be told. What the callback could tell is there.
+    fn line(&self, seq: &mut Seq<'_>, path: &[u8]) {
+        let mount = self.raw();
+        // SAFETY: A mount has a super block and a parent, at least itself, while it is there.
+        let (sb, parent) = unsafe { (&*mount.mnt.mnt_sb, &*mount.mnt_parent) };
+        // SAFETY: The operations of a super block are constant.
+        let sb_op = unsafe { &*sb.s_op };
+        let root = mount.mnt.mnt_root;
+
+        seq.put_number(mount.mnt_id);
+        seq.put(b" ");
+        seq.put_number(parent.mnt_id);
+        seq.put(b" ");
+        // C: `MAJOR()` and `MINOR()` of `include/linux/kdev_t.h`.
+        seq.put_number(sb.s_dev >> 20);
+        seq.put(b":");
+        seq.put_number(sb.s_dev & ((1 << 20) - 1));
+        seq.put(b" ");
+        self.put_root(seq, sb_op);
+        seq.put(b" ");
+        seq.put_escaped(path, PATH_SPECIAL);
+
+        // SAFETY: Valid; a remount may change the flags meanwhile.
+        let flags = unsafe { read_once(&raw const mount.mnt.mnt_flags) } as bindings::mount_flags;
+        seq.put(if flags & bindings::MNT_READONLY != 0 {
+            b" ro"
+        } else {
+            b" rw"
+        });
+        for (flag, name) in MOUNT_OPTIONS {
+            if flags & flag != 0 {
+                seq.put(name);
+            }
+        }
+        if self.is_idmapped() {
+            seq.put(b",idmapped");
+        }
+        self.put_propagation(seq);
+
+        seq.put(b" - ");
+        // SAFETY: The type of a super block stays as long as it, and its name with it; a subtype is
+        // set before the super block is mounted.
+        unsafe {
+            seq.put_escaped(
+                CStr::from_char_ptr((*sb.s_type).name).to_bytes(),
+                NAME_SPECIAL,
+            );
+            if !sb.s_subtype.is_null() {
+                seq.put(b".");
+                seq.put_escaped(CStr::from_char_ptr(sb.s_subtype).to_bytes(), NAME_SPECIAL);
+            }
+        }
+        seq.put(b" ");
+        if let Some(show_devname) = sb_op.show_devname {
+            // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
+            unsafe { show_devname(seq.as_raw(), root) };
+        } else if mount.mnt_devname.is_null() {
+            // What C's `%s` makes of it.
+            seq.put(b"none");
+        } else {
+            // SAFETY: The name belongs to the mount and is constant.
+            let name = unsafe { CStr::from_char_ptr(mount.mnt_devname) };
+            seq.put_escaped(name.to_bytes(), NAME_SPECIAL);
+        }
+
+        // SAFETY: Valid; a remount may change the flags meanwhile.
+        let flags = unsafe { read_once(&raw const sb.s_flags) };
+        seq.put(if flags & SB_RDONLY != 0 {
+            b" ro"
+        } else {
+            b" rw"
+        });
+        for (flag, name) in SB_OPTIONS {
+            if flags & flag != 0 {
+                seq.put(name);
+            }
+        }
+        if let Some(show_options) = sb_op.show_options {
+            // SAFETY: As above.
+            unsafe { show_options(seq.as_raw(), root) };
+        }
+    }
+
+    /// The directory of the file system that is mounted. C: `show_path()`.
+    fn put_root(&self, seq: &mut Seq<'_>, sb_op: &bindings::super_operations) {
+        let root = self.raw().mnt.mnt_root;
+        if let Some(show_path) = sb_op.show_path {
+            // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
+            unsafe { show_path(seq.as_raw(), root) };
+        } else {
+            // SAFETY: The mount has a reference to its root directory. The third argument is the
+            // string that `show_path()` uses.
+            unsafe { bindings::seq_dentry(seq.as_raw(), root, c" \t\n\\".as_char_ptr()) };
+        }
+    }
+
+    /// C: `is_idmapped_mnt()`.
+    fn is_idmapped(&self) -> bool {
+        // CAST: Both types stand for the kernel's `struct mnt_idmap`.
+        let nop = (&raw const kernel::bindings::nop_mnt_idmap).cast();
+        // SAFETY: Valid. The pointer changes once, when the mount becomes an idmapped one; it is
+        // not followed.
+        let idmap = unsafe { read_once(&raw const self.raw().mnt.mnt_idmap) };
+        !core::ptr::eq(idmap, nop)
+    }
+
+    /// The fields between the options and the hyphen.
+    fn put_propagation(&self, seq: &mut Seq<'_>) {
+        let mount = self.raw();
+        // CAST: A set of bits.
+        let flags = mount.mnt_t_flags as u32;
+        if flags & bindings::T_SHARED != 0 {
+            seq.put(b" shared:");
+            seq.put_number(mount.mnt_group_id);
+        }
+        // SAFETY: Null or a mount that is there while the semaphore is held.
+        if let Some(master) = unsafe { mount.mnt_master.as_ref() } {
+            seq.put(b" master:");
+            seq.put_number(master.mnt_group_id);
+        }
+        if flags & bindings::T_UNBINDABLE != 0 {
+            seq.put(b" unbindable");
+        }
+    }
+}

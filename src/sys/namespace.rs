@@ -1,0 +1,609 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `struct ns_common`: what all namespaces have, the list of all of them, and what each type tells
+//! about itself.
+//!
+//! C headers: [`include/linux/ns_common.h`](srctree/include/linux/ns_common.h),
+//! [`include/linux/nstree.h`](srctree/include/linux/nstree.h),
+//! [`include/linux/proc_ns.h`](srctree/include/linux/proc_ns.h)
+
+use super::{
+    bindings,
+    cgroup::{
+        Cgroup,
+        TooLong, //
+    },
+    pid::Pid,
+    read_once, //
+};
+use core::{
+    marker::PhantomData,
+    num::NonZeroU32,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        rcu, //
+    },
+};
+
+/// The inode number of a namespace, the one in `/proc/PID/ns/*`. C: `ns_common::inum`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Inum(NonZeroU32);
+
+impl Inum {
+    /// Reads the inode number of a namespace.
+    ///
+    /// # Safety
+    ///
+    /// `ns` must point at the `struct ns_common` of a namespace that is not freed meanwhile.
+    pub(super) unsafe fn of(ns: *const bindings::ns_common) -> Option<Self> {
+        // SAFETY: The caller ensures that `ns` is valid. `inum` never changes once it was set, which
+        // is before a task or another namespace can refer to the namespace.
+        NonZeroU32::new(unsafe { (*ns).inum }).map(Self)
+    }
+
+    /// The number.
+    pub(crate) fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+/// The type of a namespace. C: the `CLONE_NEW*` flag in `ns_common::ns_type`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Pid,
+    User,
+    Mnt,
+    Uts,
+    Ipc,
+    Net,
+    Cgroup,
+    Time,
+}
+
+/// The ids of the initial namespaces that stand first on the list. C: `enum init_ns_id`.
+const IPC_NS_INIT_ID: u64 = bindings::IPC_NS_INIT_ID as u64;
+/// The highest id of an initial namespace: these are not counted and never freed.
+const LAST_INIT_ID: u64 = bindings::NS_LAST_INIT_ID as u64;
+
+/// The head of the list of all namespaces, sorted by id.
+///
+/// # Invariants
+///
+/// `head` points at the `ns_list_head` of the kernel's `ns_unified_root`.
+pub(crate) struct List {
+    head: NonNull<bindings::list_head>,
+}
+
+// SAFETY: The head is a static of the kernel; the list is walked under RCU.
+unsafe impl Send for List {}
+// SAFETY: As above.
+unsafe impl Sync for List {}
+
+impl List {
+    /// Finds the list.
+    ///
+    /// Its head is static in [`kernel/nstree.c`](srctree/kernel/nstree.c). But the initial
+    /// namespaces never leave it, and the first four are those with the ids 1 to 4: ipc, uts, user
+    /// and pid. The last three of them are exported, so that the way back from the initial pid
+    /// namespace is known, each step of it, and ends at the head.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` if this kernel has another order.
+    pub(crate) fn find() -> Result<Self> {
+        use kernel::bindings::{
+            init_pid_ns,
+            init_user_ns,
+            init_uts_ns, //
+        };
+        // CAST: Both types of each pair stand for the same structure of the kernel.
+        let (user, uts) = (
+            (&raw mut init_user_ns).cast::<bindings::user_namespace>(),
+            (&raw mut init_uts_ns).cast::<bindings::uts_namespace>(),
+        );
+        let pid = (&raw mut init_pid_ns).cast::<bindings::pid_namespace>();
+
+        let _rcu = rcu::read_lock();
+        // SAFETY: The initial namespaces are statics, on the list since boot, and only the initial
+        // ipc namespace, and the head, can come before the uts one, since an id is at least 1. None
+        // of their predecessors can change. What is not as said is not followed.
+        let head = unsafe {
+            let before_pid = previous(&raw mut (*pid).ns);
+            let before_user = previous(&raw mut (*user).ns);
+            let ipc = previous(&raw mut (*uts).ns);
+            if !ptr::eq(before_pid, &raw const (*user).ns)
+                || !ptr::eq(before_user, &raw const (*uts).ns)
+                || (*uts).ns.tree.ns_id != IPC_NS_INIT_ID + 1
+            {
+                return Err(ENODEV);
+            }
+            if read_once(&raw const (*ipc).tree.ns_id) != IPC_NS_INIT_ID
+                || (*ipc).ns_type != kernel::bindings::CLONE_NEWIPC
+            {
+                return Err(ENODEV);
+            }
+            (*ipc).tree.ns_unified_node.ns_list_entry.prev
+        };
+        // INVARIANT: No id is lower than that of the initial ipc namespace, and the list is sorted.
+        Ok(Self {
+            head: NonNull::new(head).ok_or(ENODEV)?,
+        })
+    }
+
+    /// Takes a reference to each namespace that is on the list, by ascending id.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn collect(&self) -> Result<KVVec<Namespace>> {
+        let mut all = KVVec::new();
+        loop {
+            let count = {
+                let rcu = rcu::read_lock();
+                self.iter(&rcu).count()
+            };
+            // Some more, for those that are born meanwhile.
+            all.reserve(count + count / 8 + 16, GFP_KERNEL_ACCOUNT)?;
+
+            let rcu = rcu::read_lock();
+            let mut complete = true;
+            for entry in self.iter(&rcu) {
+                // Before the reference is taken: it cannot be dropped here.
+                if all.len() == all.capacity() {
+                    complete = false;
+                    break;
+                }
+                if let Some(namespace) = entry.get() {
+                    all.push_within_capacity(namespace).map_err(|_| EINVAL)?;
+                }
+            }
+            drop(rcu);
+            if complete {
+                return Ok(all);
+            }
+            all.clear();
+        }
+    }
+
+    fn iter<'g>(&self, rcu: &'g rcu::Guard) -> Iter<'g> {
+        Iter {
+            head: self.head.as_ptr(),
+            // SAFETY: The head is valid by the type invariants.
+            next: unsafe { read_once(&raw const (*self.head.as_ptr()).next) },
+            _rcu: rcu,
+        }
+    }
+}
+
+/// The namespace before `ns` on the list of all.
+///
+/// # Safety
+///
+/// `ns` must be on the list, not the first one there, and the one before it must stay there.
+unsafe fn previous(ns: *mut bindings::ns_common) -> *mut bindings::ns_common {
+    // SAFETY: The caller ensures that `ns` is valid.
+    let link = unsafe { read_once(&raw const (*ns).tree.ns_unified_node.ns_list_entry.prev) };
+    // SAFETY: The caller ensures that `link` is in a `struct ns_common`.
+    unsafe {
+        kernel::container_of!(
+            link,
+            bindings::ns_common,
+            tree.ns_unified_node.ns_list_entry
+        )
+    }
+}
+
+/// The entries of the list of all namespaces.
+///
+/// # Invariants
+///
+/// `next` is `head`, or in a namespace that is not freed while the RCU read lock is held.
+struct Iter<'g> {
+    head: *mut bindings::list_head,
+    next: *mut bindings::list_head,
+    _rcu: &'g rcu::Guard,
+}
+
+/// A namespace on the list, that may be on its way out.
+///
+/// # Invariants
+///
+/// `0` points at a `struct ns_common` that is not freed before `'g` ends.
+struct Entry<'g>(*mut bindings::ns_common, PhantomData<&'g ()>);
+
+impl<'g> Iterator for Iter<'g> {
+    type Item = Entry<'g>;
+
+    fn next(&mut self) -> Option<Entry<'g>> {
+        if ptr::eq(self.next, self.head) {
+            return None;
+        }
+        // SAFETY: By the type invariants, `next` is in a namespace.
+        let ns = unsafe {
+            kernel::container_of!(
+                self.next,
+                bindings::ns_common,
+                tree.ns_unified_node.ns_list_entry
+            )
+        };
+        // INVARIANT: A namespace leaves the list with `list_bidir_del_rcu()`, which keeps its
+        // `next`, and is freed after a grace period.
+        // SAFETY: By the type invariants, `next` is valid.
+        self.next = unsafe { read_once(&raw const (*self.next).next) };
+        // INVARIANT: As above.
+        Some(Entry(ns, PhantomData))
+    }
+}
+
+impl Entry<'_> {
+    /// Takes a reference, unless there is none left. C: `__ns_ref_get()`.
+    fn get(&self) -> Option<Namespace> {
+        // SAFETY: The entry is valid by the type invariants. `ops` and `ns_type` are constant.
+        let (ops, ns_type, count) = unsafe {
+            (
+                (*self.0).ops,
+                (*self.0).ns_type,
+                Atomic::from_ptr(&raw mut (*self.0).count.__ns_ref.refs.counter),
+            )
+        };
+        let kind = Kind::from_flag(ns_type)?;
+        let ops = NonNull::new(ops.cast_mut())?;
+        // SAFETY: As above. With `ns_id` shared with `ns_rcu`, as in 7.2, this is no id any more if
+        // the namespace is being freed; its count is 0 then, before and ever after.
+        let counted = unsafe { read_once(&raw const (*self.0).tree.ns_id) } > LAST_INIT_ID;
+
+        let mut old = count.load(Relaxed);
+        loop {
+            // At most `REFCOUNT_MAX`, as `refcount_t` wants it; a saturated count is negative.
+            if old <= 0 || old == i32::MAX {
+                return None;
+            }
+            if !counted {
+                break;
+            }
+            match count.cmpxchg(old, old + 1, Relaxed) {
+                Ok(_) => break,
+                Err(now) => old = now,
+            }
+        }
+        // INVARIANT: The reference was just taken, or the namespace needs none.
+        Some(Namespace {
+            ptr: NonNull::new(self.0)?,
+            ops,
+            kind,
+            counted,
+        })
+    }
+}
+
+impl Kind {
+    /// From the flag that `clone()` takes.
+    fn from_flag(flag: u32) -> Option<Self> {
+        use kernel::bindings::*;
+        Some(match flag {
+            CLONE_NEWPID => Kind::Pid,
+            CLONE_NEWUSER => Kind::User,
+            CLONE_NEWNS => Kind::Mnt,
+            CLONE_NEWUTS => Kind::Uts,
+            CLONE_NEWIPC => Kind::Ipc,
+            CLONE_NEWNET => Kind::Net,
+            CLONE_NEWCGROUP => Kind::Cgroup,
+            CLONE_NEWTIME => Kind::Time,
+            _ => return None,
+        })
+    }
+
+    /// The name of its file in `/proc/PID/ns`. C: `proc_ns_operations::name`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Pid => "pid",
+            Kind::User => "user",
+            Kind::Mnt => "mnt",
+            Kind::Uts => "uts",
+            Kind::Ipc => "ipc",
+            Kind::Net => "net",
+            Kind::Cgroup => "cgroup",
+            Kind::Time => "time",
+        }
+    }
+}
+
+/// A counted reference to a namespace. Dropping it may sleep.
+///
+/// # Invariants
+///
+/// `ptr` points at the `struct ns_common` of a namespace of the type `kind`, inside the structure
+/// of that type, and `ops` at its operations. One of its references belongs to this object, unless
+/// `counted` is false: then it is an initial namespace, which is not counted and never freed.
+pub(crate) struct Namespace {
+    ptr: NonNull<bindings::ns_common>,
+    ops: NonNull<bindings::proc_ns_operations>,
+    kind: Kind,
+    counted: bool,
+}
+
+// SAFETY: A reference to a namespace may be used and dropped by any task.
+unsafe impl Send for Namespace {}
+
+/// A text in a `struct new_utsname`: up to 64 bytes and a NUL.
+pub(crate) type UtsName = [u8; 65];
+
+/// What only namespaces of one type have. All numbers are those of one moment.
+pub(crate) enum Detail {
+    /// C: `struct pid_namespace`.
+    Pid {
+        /// 0 for the initial one.
+        level: u32,
+        parent: Option<Inum>,
+        /// The number that the namespace's own process 1 has in the initial one.
+        reaper: Option<i32>,
+        /// How many numbers are allocated, in the namespaces below it, too.
+        allocated: u32,
+        pid_max: i32,
+        /// Whether its process 1 is gone, so that nothing can be born in it.
+        dying: bool,
+    },
+    /// C: `struct user_namespace`.
+    User {
+        /// 0 for the initial one.
+        level: i32,
+        parent: Option<Inum>,
+        /// The user who made it, as the initial user namespace numbers it.
+        owner: u32,
+    },
+    /// C: `struct mnt_namespace`.
+    Mnt {
+        mounts: u32,
+        /// Mounts that a running operation has charged for.
+        pending: u32,
+        /// Counts the changes, for `poll()`.
+        event: u64,
+        /// The 64-bit id of the namespace that it was copied from.
+        origin: u64,
+    },
+    /// C: `struct uts_namespace`.
+    Uts {
+        nodename: UtsName,
+        domainname: UtsName,
+    },
+    /// C: `struct cgroup_namespace`; see [`Namespace::cgroup_root`].
+    Cgroup,
+    /// C: `struct time_namespace`. Offsets in nanoseconds.
+    Time { monotonic: i64, boottime: i64 },
+    /// C: `struct ipc_namespace`, `struct net`: nothing more to tell.
+    Other,
+}
+
+/// The structure around the `struct ns_common` of `$namespace`.
+///
+/// # Safety
+///
+/// `$namespace.kind` must be that of `$type`.
+macro_rules! outer {
+    ($namespace:expr, $type:ident) => {
+        &*kernel::container_of!($namespace.ptr.as_ptr(), bindings::$type, ns)
+    };
+}
+
+/// The inode number of the namespace that `$ptr` points at, if it is not null.
+///
+/// # Safety
+///
+/// `$ptr` must be null or point at a namespace that another namespace, to which there is a
+/// reference, refers to.
+macro_rules! inum {
+    ($ptr:expr) => {{
+        let ptr = $ptr;
+        if ptr.is_null() {
+            None
+        } else {
+            Inum::of(&raw const (*ptr).ns)
+        }
+    }};
+}
+
+impl Namespace {
+    /// The type.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The inode number.
+    pub(crate) fn inum(&self) -> Option<Inum> {
+        // SAFETY: Valid by the type invariants.
+        unsafe { Inum::of(self.ptr.as_ptr()) }
+    }
+
+    /// The id that is never used again. C: `ns_common::ns_id`.
+    pub(crate) fn id(&self) -> u64 {
+        // SAFETY: Valid by the type invariants. The id is constant while there are references.
+        unsafe { (*self.ptr.as_ptr()).tree.ns_id }
+    }
+
+    /// The user namespace that owns it. C: `proc_ns_operations::owner`.
+    pub(crate) fn owner(&self) -> Option<Inum> {
+        // SAFETY: Both pointers are valid by the type invariants. A namespace holds a reference to
+        // its owner as long as there are references to itself.
+        unsafe {
+            let owner = self.ops.as_ref().owner?;
+            inum!(owner(self.ptr.as_ptr()))
+        }
+    }
+
+    /// The count of references, without the one of this object. C: `__ns_ref_read()`.
+    pub(crate) fn refs(&self) -> i64 {
+        // SAFETY: Valid by the type invariants.
+        let refs = unsafe { &raw mut (*self.ptr.as_ptr()).count.__ns_ref.refs.counter };
+        // SAFETY: As above; C accesses it with atomic operations, too.
+        let refs = unsafe { Atomic::from_ptr(refs) }.load(Relaxed);
+        i64::from(refs) - i64::from(self.counted)
+    }
+
+    /// The count of active references: those of tasks, file descriptors and bind mounts. C:
+    /// `__ns_ref_active_read()`.
+    pub(crate) fn active(&self) -> i32 {
+        // SAFETY: Valid by the type invariants.
+        let active = unsafe { &raw mut (*self.ptr.as_ptr()).tree.__ns_ref_active.counter };
+        // SAFETY: As above; C accesses it with atomic operations, too.
+        unsafe { Atomic::from_ptr(active) }.load(Relaxed)
+    }
+
+    /// What only namespaces of this type have.
+    pub(crate) fn detail(&self) -> Detail {
+        match self.kind {
+            Kind::Pid => self.pid_detail(),
+            Kind::User => {
+                // SAFETY: The type is right by the type invariants; the members are constant, and
+                // a user namespace holds a reference to its parent.
+                unsafe {
+                    let ns = outer!(self, user_namespace);
+                    Detail::User {
+                        level: ns.level,
+                        parent: inum!(ns.parent),
+                        owner: ns.owner.val,
+                    }
+                }
+            }
+            Kind::Mnt => {
+                // SAFETY: The type is right by the type invariants. The first three change under
+                // `namespace_sem`; here they are as good as of a moment ago.
+                unsafe {
+                    let ns = ptr::from_ref(outer!(self, mnt_namespace));
+                    Detail::Mnt {
+                        mounts: read_once(&raw const (*ns).nr_mounts),
+                        pending: read_once(&raw const (*ns).pending_mounts),
+                        event: read_once(&raw const (*ns).event),
+                        origin: (*ns).seq_origin,
+                    }
+                }
+            }
+            Kind::Uts => {
+                // SAFETY: The type is right by the type invariants. `uts_sem`, which guards the
+                // names, is not exported: who reads during a change sees a mixture of both. They
+                // are arrays of `UtsName`'s size, whose last byte is always NUL.
+                unsafe {
+                    let name = &raw const (*ptr::from_ref(outer!(self, uts_namespace))).name;
+                    Detail::Uts {
+                        nodename: (&raw const (*name).nodename)
+                            .cast::<UtsName>()
+                            .read_volatile(),
+                        domainname: (&raw const (*name).domainname)
+                            .cast::<UtsName>()
+                            .read_volatile(),
+                    }
+                }
+            }
+            Kind::Cgroup => Detail::Cgroup,
+            Kind::Time => {
+                // SAFETY: The type is right by the type invariants. The offsets are constant once
+                // a task is in the namespace; before that, who makes it may change them.
+                let offsets = unsafe { &outer!(self, time_namespace).offsets };
+                Detail::Time {
+                    monotonic: nanoseconds(&offsets.monotonic),
+                    boottime: nanoseconds(&offsets.boottime),
+                }
+            }
+            Kind::Ipc | Kind::Net => Detail::Other,
+        }
+    }
+
+    fn pid_detail(&self) -> Detail {
+        // SAFETY: The type is right by the invariants: this is called for `Kind::Pid` only.
+        let ns = unsafe { ptr::from_ref(outer!(self, pid_namespace)) };
+        let reaper = {
+            let rcu = rcu::read_lock();
+            // `child_reaper` is of no use here: nothing keeps that task once it was reaped.
+            // SAFETY: The namespace is valid. Its IDR may be searched under RCU, and a
+            // `struct pid` found there is freed through RCU.
+            unsafe {
+                let pid = bindings::find_pid_ns(1, ns.cast_mut());
+                Pid::from_place(&pid, &rcu).map(|pid| pid.nr())
+            }
+        };
+        // SAFETY: Valid as above; `level` and `parent` are constant, and the namespace holds a
+        // reference to its parent.
+        unsafe {
+            let allocated = read_once(&raw const (*ns).pid_allocated);
+            Detail::Pid {
+                level: (*ns).level,
+                parent: inum!((*ns).parent),
+                reaper,
+                allocated: allocated & !kernel::bindings::PIDNS_ADDING,
+                pid_max: read_once(&raw const (*ns).pid_max),
+                dying: allocated & kernel::bindings::PIDNS_ADDING == 0,
+            }
+        }
+    }
+
+    /// Writes the path of a cgroup namespace's root in the default hierarchy into `buf`, and returns
+    /// its length; `None` if it is no cgroup namespace.
+    pub(crate) fn cgroup_root(&self, buf: &mut [u8]) -> Option<Result<usize, TooLong>> {
+        if self.kind != Kind::Cgroup {
+            return None;
+        }
+        let rcu = rcu::read_lock();
+        // SAFETY: The type is right, as just seen. The namespace holds a reference to its
+        // `root_cset` until it is freed.
+        let root = unsafe { Cgroup::of_css_set(outer!(self, cgroup_namespace).root_cset, &rcu) };
+        Some(root.path(buf))
+    }
+
+    /// The mount namespace, if it is one.
+    pub(crate) fn as_mnt(&self) -> Option<MntNamespace<'_>> {
+        if self.kind != Kind::Mnt {
+            return None;
+        }
+        // SAFETY: The type is right, as just seen.
+        let ns = unsafe { outer!(self, mnt_namespace) };
+        // INVARIANT: `self` holds a reference.
+        Some(MntNamespace(ns.into(), PhantomData))
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        if !self.counted {
+            return;
+        }
+        // SAFETY: Both pointers are valid by the type invariants, and there is a reference to drop.
+        // All types have a `put`. Nobody drops this under RCU or with a lock held.
+        unsafe {
+            if let Some(put) = self.ops.as_ref().put {
+                put(self.ptr.as_ptr());
+            }
+        }
+    }
+}
+
+/// A mount namespace, borrowed from a reference to it.
+///
+/// # Invariants
+///
+/// `0` points at a `struct mnt_namespace` to which there is a reference while `'n` lasts.
+#[derive(Clone, Copy)]
+pub(crate) struct MntNamespace<'n>(NonNull<bindings::mnt_namespace>, PhantomData<&'n ()>);
+
+impl MntNamespace<'_> {
+    /// The namespace, as it is seen from inside `sys`.
+    pub(super) fn as_ptr(&self) -> *mut bindings::mnt_namespace {
+        self.0.as_ptr()
+    }
+}
+
+/// C: `timespec64_to_ns()`.
+fn nanoseconds(time: &bindings::timespec64) -> i64 {
+    // CAST: `long` has 64 bits on all machines that the kernel crate knows.
+    time.tv_sec
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec as i64)
+}

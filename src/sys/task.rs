@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `struct task_struct`: the walk of `init_task.tasks`, and what a task tells about itself.
+//!
+//! C headers: [`include/linux/sched.h`](srctree/include/linux/sched.h),
+//! [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
+
+use super::{
+    bindings,
+    cgroup::Cgroup,
+    namespace::Inum,
+    nsproxy::NsProxy,
+    path::FsRoot,
+    pid::Pid,
+    read_once, //
+};
+use core::{
+    marker::PhantomData,
+    ops::ControlFlow,
+    ptr::NonNull, //
+};
+use kernel::{
+    prelude::*,
+    sync::rcu, //
+};
+
+/// The longest `comm`, its closing NUL included. C: `TASK_COMM_LEN`.
+pub(crate) const COMM_LEN: usize = 16;
+
+/// Processes that one RCU read-side critical section visits before it is left for a moment, as
+/// `kernel/hung_task.c` does with its `HUNG_TASK_LOCK_BREAK`.
+const BATCH: usize = 1024;
+
+/// How a walk of the task list ended, if `visit` did not end it.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Walk {
+    /// Every process that lived throughout the walk was visited, each exactly once.
+    Complete,
+    /// The process that held the place was reaped during a break. The rest was not visited.
+    Lost,
+}
+
+/// Where the RCU read lock may be dropped during a walk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Breaks {
+    /// After every 1,024 processes.
+    Allowed,
+    /// Nowhere: the walk cannot get lost.
+    None,
+}
+
+/// Visits the processes, in the order of `init_task.tasks`; `init_task` itself, which is no process
+/// but the idle thread of the first CPU, is not among them.
+///
+/// `visit` runs under the RCU read lock: it must not sleep. The inner `Err` is what it broke with.
+pub(crate) fn for_each_process<B>(
+    breaks: Breaks,
+    mut visit: impl FnMut(Task<'_>) -> ControlFlow<B>,
+) -> Result<Walk, B> {
+    // CAST: Both types stand for the kernel's `struct task_struct`.
+    let head = (&raw mut kernel::bindings::init_task).cast::<bindings::task_struct>();
+    let mut place = Place::Start;
+    loop {
+        let rcu = rcu::read_lock();
+        let mut ptr = match &place {
+            Place::Start => head,
+            Place::At(held) => match held.resume() {
+                Some(ptr) => ptr,
+                None => {
+                    // The lock first: dropping the reference may free the task.
+                    drop(rcu);
+                    return Ok(Walk::Lost);
+                }
+            },
+        };
+        let mut visited = 0;
+        loop {
+            // SAFETY: `ptr` is `init_task` or a task that was linked on the list at some time since
+            // `rcu` was taken; `list_del_rcu()` leaves its `next` in place, and what that points to
+            // is not freed before the read-side critical section ends.
+            ptr = unsafe { next_task(ptr) };
+            if ptr == head {
+                return Ok(Walk::Complete);
+            }
+            // INVARIANT: As just said, the task is not freed before `rcu` is dropped.
+            let task = Task {
+                ptr,
+                rcu: &rcu,
+                _not_send: PhantomData,
+            };
+            if let ControlFlow::Break(b) = visit(task) {
+                return Err(b);
+            }
+            visited += 1;
+            if visited == BATCH && breaks == Breaks::Allowed {
+                // SAFETY: The task is not freed before `rcu` is dropped, and its count is not zero
+                // before it is: `delayed_put_task_struct()` drops the last one.
+                let held = unsafe { HeldTask::get(ptr) };
+                drop(rcu);
+                // Drops the former place, now outside of RCU.
+                place = Place::At(held);
+                break;
+            }
+        }
+    }
+}
+
+/// Where a walk goes on after a break.
+enum Place {
+    Start,
+    At(HeldTask),
+}
+
+/// Follows `tasks.next`. C: `next_task()`.
+///
+/// # Safety
+///
+/// `ptr` must be `init_task`, or a task that has been on the task list and is not freed meanwhile,
+/// nor is what its `tasks.next` points to.
+unsafe fn next_task(ptr: *mut bindings::task_struct) -> *mut bindings::task_struct {
+    // SAFETY: The caller ensures that `ptr` is valid.
+    let next = unsafe { read_once(&raw const (*ptr).tasks.next) };
+    // SAFETY: All links of the list are in the `tasks` of a `struct task_struct`.
+    unsafe { kernel::container_of!(next, bindings::task_struct, tasks) }
+}
+
+/// A counted reference to a task, to find one's place again.
+///
+/// # Invariants
+///
+/// `0` points at a task, one of whose references belongs to this object.
+struct HeldTask(NonNull<bindings::task_struct>);
+
+impl HeldTask {
+    /// # Safety
+    ///
+    /// `ptr` must point at a task whose count is not zero.
+    unsafe fn get(ptr: *mut bindings::task_struct) -> Self {
+        // SAFETY: The caller ensures that there is a count to add to, hence a valid task.
+        unsafe { kernel::bindings::get_task_struct(ptr.cast()) };
+        // INVARIANT: The reference was just taken.
+        // SAFETY: A valid task is not at address 0.
+        Self(unsafe { NonNull::new_unchecked(ptr) })
+    }
+
+    /// The task, if a walk can go on from it under an RCU read lock that was taken before the call.
+    ///
+    /// It can if the task is still linked on the list, since only then is its `next` kept up to
+    /// date. `__unhash_process()` clears `thread_pid` before it unlinks a task. `de_thread()`, which
+    /// puts another thread in the place of a leader, sets the former one's `exit_signal` to -1 and
+    /// drops `tasklist_lock` after it; until then nobody can unlink what its `next` points to, so
+    /// that one outlives the read-side critical section.
+    fn resume(&self) -> Option<*mut bindings::task_struct> {
+        let ptr = self.0.as_ptr();
+        // SAFETY: The task is valid by the type invariants.
+        let linked = unsafe {
+            !read_once(&raw const (*ptr).thread_pid).is_null()
+                && read_once(&raw const (*ptr).exit_signal) >= 0
+        };
+        linked.then_some(ptr)
+    }
+}
+
+impl Drop for HeldTask {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants there is a reference to drop.
+        unsafe { kernel::bindings::put_task_struct(self.0.as_ptr().cast()) };
+    }
+}
+
+/// A task, borrowed for as long as the RCU read lock is held.
+///
+/// # Invariants
+///
+/// `ptr` points at a `struct task_struct` that is not freed before `rcu` is dropped, and neither is
+/// its `signal_struct`, which goes with it.
+pub(crate) struct Task<'g> {
+    ptr: *mut bindings::task_struct,
+    rcu: &'g rcu::Guard,
+    _not_send: PhantomData<*mut ()>,
+}
+
+/// `signal_struct::pids` of a process. C: `enum pid_type`.
+#[derive(Clone, Copy)]
+pub(crate) enum PidType {
+    /// The process group: `PIDTYPE_PGID`.
+    Pgid = bindings::PIDTYPE_PGID as isize,
+    /// The session: `PIDTYPE_SID`.
+    Sid = bindings::PIDTYPE_SID as isize,
+}
+
+/// What the credentials of a task tell. C: `struct cred`.
+pub(crate) struct Cred {
+    /// The real user id, as the initial user namespace numbers it.
+    pub(crate) uid: u32,
+    /// The real group id, as the initial user namespace numbers it.
+    pub(crate) gid: u32,
+    /// The user namespace.
+    pub(crate) user_ns: Option<Inum>,
+}
+
+impl<'g> Task<'g> {
+    /// The task's own numbers, or `None` once it has been reaped. C: `task_pid()`.
+    pub(crate) fn pid(&self) -> Option<Pid<'g>> {
+        // SAFETY: The task is valid by the type invariants. `thread_pid` holds null or a
+        // `struct pid` that the task is attached to.
+        unsafe { Pid::from_place(&raw const (*self.ptr).thread_pid, self.rcu) }
+    }
+
+    /// The numbers of the process group or session, or `None` once the process has been reaped.
+    pub(crate) fn signal_pid(&self, kind: PidType) -> Option<Pid<'g>> {
+        // SAFETY: The task and its `signal_struct` are valid by the type invariants, and `kind` is
+        // an index into `pids`. Whoever changes an element leaves the former one's last reference
+        // to `call_rcu()`.
+        unsafe {
+            let signal = read_once(&raw const (*self.ptr).signal);
+            let pids = (&raw const (*signal).pids).cast::<*mut bindings::pid>();
+            Pid::from_place(pids.add(kind as usize), self.rcu)
+        }
+    }
+
+    /// The number of the parent process in the initial pid namespace. C: `task_ppid_nr()`.
+    ///
+    /// Call it only after [`Task::pid`] was there: that of a reaped task may be gone.
+    pub(crate) fn ppid(&self, _alive: &Pid<'g>) -> i32 {
+        // SAFETY: The task is valid by the type invariants. It was not yet reaped at some time since
+        // `rcu` was taken, as `_alive` shows, so its parent at that time, and any that came after,
+        // is freed only after the read-side critical section.
+        unsafe {
+            let parent = read_once(&raw const (*self.ptr).real_parent);
+            read_once(&raw const (*parent).tgid)
+        }
+    }
+
+    /// The name of the task, NULs included. It may be in the middle of a change.
+    pub(crate) fn comm(&self) -> [u8; COMM_LEN] {
+        // SAFETY: The task is valid by the type invariants; `comm` is an array of that many bytes.
+        // Its last byte is always NUL, and a reader that meets a writer sees a mixture of both, as
+        // all readers of `comm` do.
+        unsafe {
+            (&raw const (*self.ptr).comm)
+                .cast::<[u8; COMM_LEN]>()
+                .read_volatile()
+        }
+    }
+
+    /// The credentials that others see. C: `__task_cred()`.
+    pub(crate) fn cred(&self) -> Cred {
+        // SAFETY: The task is valid by the type invariants and so has credentials; replaced ones,
+        // and the user namespace that they refer to, are freed by `put_cred_rcu()`, after the
+        // read-side critical section. The members read are constant once published.
+        unsafe {
+            let cred = &*read_once(&raw const (*self.ptr).real_cred);
+            Cred {
+                uid: cred.uid.val,
+                gid: cred.gid.val,
+                user_ns: Inum::of(&raw const (*cred.user_ns).ns),
+            }
+        }
+    }
+
+    /// How many threads the process has, those that have exited and were not yet reaped included.
+    pub(crate) fn threads(&self) -> u32 {
+        // SAFETY: The task and its `signal_struct` are valid by the type invariants.
+        let threads = unsafe {
+            let signal = read_once(&raw const (*self.ptr).signal);
+            read_once(&raw const (*signal).nr_threads)
+        };
+        u32::try_from(threads).unwrap_or(0)
+    }
+
+    /// The state, as the letter that `ps` and `/proc/PID/stat` show. C: `task_state_to_char()`.
+    pub(crate) fn state(&self) -> u8 {
+        use kernel::bindings::{
+            TASK_FROZEN,
+            TASK_NOLOAD,
+            TASK_REPORT,
+            TASK_RTLOCK_WAIT,
+            TASK_UNINTERRUPTIBLE, //
+        };
+        /// C: `TASK_IDLE`, which is no plain number in the header.
+        const TASK_IDLE: u32 = TASK_UNINTERRUPTIBLE | TASK_NOLOAD;
+
+        // SAFETY: The task is valid by the type invariants.
+        let (state, exit_state) = unsafe {
+            (
+                read_once(&raw const (*self.ptr).__state),
+                read_once(&raw const (*self.ptr).exit_state),
+            )
+        };
+        let report = if state & (TASK_RTLOCK_WAIT | TASK_FROZEN) != 0 {
+            TASK_UNINTERRUPTIBLE
+        } else if state & TASK_IDLE == TASK_IDLE {
+            return b'I';
+        } else {
+            // CAST: `exit_state` is a set of bits; C adds it in the same way.
+            (state | exit_state as u32) & TASK_REPORT
+        };
+        // The highest bit tells, as `fls()` does in C.
+        match report.checked_ilog2() {
+            None => b'R',
+            Some(0) => b'S',
+            Some(1) => b'D',
+            Some(2) => b'T',
+            Some(3) => b't',
+            Some(4) => b'X',
+            Some(5) => b'Z',
+            _ => b'P',
+        }
+    }
+
+    /// Whether it is a kernel thread. C: `PF_KTHREAD`.
+    pub(crate) fn is_kthread(&self) -> bool {
+        // SAFETY: The task is valid by the type invariants.
+        unsafe { read_once(&raw const (*self.ptr).flags) & kernel::bindings::PF_KTHREAD != 0 }
+    }
+
+    /// When the task began, in nanoseconds since boot, times of suspend included.
+    pub(crate) fn start_boottime(&self) -> u64 {
+        // SAFETY: The task is valid by the type invariants.
+        unsafe { read_once(&raw const (*self.ptr).start_boottime) }
+    }
+
+    /// The cgroup of the task in the default hierarchy. C: `task_dfl_cgroup()`.
+    pub(crate) fn cgroup(&self) -> Cgroup<'g> {
+        // SAFETY: The task is valid by the type invariants, and always has a `css_set`, which is
+        // freed through `kfree_rcu()`.
+        unsafe { Cgroup::of_css_set(read_once(&raw const (*self.ptr).cgroups), self.rcu) }
+    }
+
+    /// Locks `alloc_lock`. C: `task_lock()`.
+    pub(crate) fn lock(&self) -> TaskLock<'_, 'g> {
+        // SAFETY: The task is valid by the type invariants, so is its lock, which is never taken
+        // with interrupts disabled.
+        unsafe { kernel::bindings::spin_lock((&raw mut (*self.ptr).alloc_lock).cast()) };
+        // INVARIANT: The lock was just taken.
+        TaskLock { task: self }
+    }
+}
+
+/// A task whose `alloc_lock` is held.
+///
+/// # Invariants
+///
+/// The lock is held by this object.
+pub(crate) struct TaskLock<'t, 'g> {
+    task: &'t Task<'g>,
+}
+
+impl TaskLock<'_, '_> {
+    /// The namespaces, or `None` once the task has given them back. C: `task_nsproxy()`.
+    pub(crate) fn nsproxy(&self) -> Option<NsProxy> {
+        // SAFETY: The task is valid, and `nsproxy` changes only with `alloc_lock` held: it is null
+        // or stays valid until this guard is dropped, longer than the borrow here.
+        unsafe {
+            let nsproxy = (*self.task.ptr).nsproxy;
+            Some(NsProxy::read(nsproxy.as_ref()?))
+        }
+    }
+
+    /// The root directory, or `None` once the task has given it back. C: `task_struct::real_fs`.
+    pub(crate) fn root(&self) -> Option<FsRoot<'_>> {
+        // SAFETY: The task is valid, and `real_fs` changes only with `alloc_lock` held: it is null
+        // or stays valid until this guard, which the result borrows, is dropped.
+        unsafe { FsRoot::lock(NonNull::new((*self.task.ptr).real_fs)?) }
+    }
+}
+
+impl Drop for TaskLock<'_, '_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the lock is held, and by this object.
+        unsafe { kernel::bindings::spin_unlock((&raw mut (*self.task.ptr).alloc_lock).cast()) };
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Bytes for the reader: a text that grows in pieces, and how values are spelled in it. Pure.
+
+#![deny(unsafe_code)]
+
+use kernel::{
+    iov::IovIterDest,
+    prelude::*, //
+};
+
+/// A number in decimal digits.
+///
+/// The kernel's `fmt` would do as well; this has no path that could fail, and is several times
+/// faster, which counts when a text is mostly numbers.
+pub(crate) struct Decimal {
+    digits: [u8; 20],
+    start: usize,
+}
+
+impl Decimal {
+    /// Spells `number`.
+    pub(crate) fn new(number: u64) -> Self {
+        let mut this = Self {
+            digits: [b'0'; 20],
+            start: 20,
+        };
+        let mut rest = number;
+        for digit in this.digits.iter_mut().rev() {
+            // CAST: A remainder of ten is a digit.
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            this.start -= 1;
+            if rest == 0 {
+                break;
+            }
+        }
+        this
+    }
+
+    /// The digits.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.digits.get(self.start..).unwrap_or_default()
+    }
+}
+
+/// A byte as a backslash and three octal digits.
+pub(crate) fn octal(byte: u8) -> [u8; 4] {
+    [
+        b'\\',
+        b'0' + (byte >> 6),
+        b'0' + (byte >> 3 & 7),
+        b'0' + (byte & 7),
+    ]
+}
+
+/// Size of a piece of a [`Text`] in bytes.
+const PIECE: usize = 64 * 1024;
+
+/// A text in memory, in pieces of equal size, so that it can grow without being moved.
+pub(crate) struct Text {
+    /// All full but the last.
+    pieces: KVVec<KVVec<u8>>,
+    len: usize,
+}
+
+impl Text {
+    /// An empty text.
+    pub(crate) fn new() -> Self {
+        Self {
+            pieces: KVVec::new(),
+            len: 0,
+        }
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = PIECE * self.pieces.len() - self.len;
+            if room == 0 {
+                let piece = KVVec::with_capacity(PIECE, GFP_KERNEL_ACCOUNT)?;
+                self.pieces.push(piece, GFP_KERNEL_ACCOUNT)?;
+                continue;
+            }
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            let piece = self.pieces.last_mut().ok_or(EINVAL)?;
+            piece.extend_from_slice(now, GFP_KERNEL_ACCOUNT)?;
+            self.len += now.len();
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Copies what stands from `pos` on to a reader, as much as it has room for, and moves `pos`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `pos` is negative; `EFAULT` if the reader's memory is not there.
+    pub(crate) fn read(&self, pos: &mut i64, to: &mut IovIterDest<'_>) -> Result<usize> {
+        let mut at = usize::try_from(*pos).map_err(|_| EINVAL)?;
+        let mut copied = 0;
+        while at < self.len && !to.is_empty() {
+            let piece = self.pieces.get(at / PIECE).ok_or(EINVAL)?;
+            let bytes = piece.get(at % PIECE..).ok_or(EINVAL)?;
+            let now = to.copy_to_iter(bytes);
+            at += now;
+            copied += now;
+            if now == 0 {
+                break;
+            }
+        }
+        if copied == 0 && at < self.len && !to.is_empty() {
+            return Err(EFAULT);
+        }
+        *pos = i64::try_from(at).map_err(|_| EOVERFLOW)?;
+        Ok(copied)
+    }
+}
