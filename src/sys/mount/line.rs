@@ -22,7 +22,7 @@ use super::{
 };
 use kernel::{
     fs::LocalFile,
-    prelude::*,
+    prelude::*, //
 };
 
 /// What `mountinfo` escapes in names of paths.
