@@ -368,8 +368,8 @@ pub(crate) enum Detail {
         pending: u32,
         /// Counts the changes, for `poll()`.
         event: u64,
-        /// The 64-bit id of the namespace that it was copied from.
-        origin: u64,
+        /// The 64-bit id of the namespace that it was copied from, where the kernel keeps it.
+        origin: Option<u64>,
     },
     /// C: `struct uts_namespace`.
     Uts {
@@ -483,7 +483,7 @@ impl Namespace {
                         mounts: read_once(&raw const (*ns).nr_mounts),
                         pending: read_once(&raw const (*ns).pending_mounts),
                         event: read_once(&raw const (*ns).event),
-                        origin: (*ns).seq_origin,
+                        origin: Some((*ns).seq_origin).filter(|id| *id != 0),
                     }
                 }
             }

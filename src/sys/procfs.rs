@@ -65,7 +65,7 @@ impl<T: ProcFile> Registration<T> {
     const OPS: bindings::proc_ops = bindings::proc_ops {
         proc_open: Some(Self::open),
         proc_read_iter: Some(Self::read_iter),
-        proc_lseek: Some(bindings::default_llseek),
+        proc_lseek: Some(bindings::no_seek_end_llseek),
         proc_release: Some(Self::release),
         ..Self::NO_OPS
     };
