@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A strict parser of format 1, the text of /proc/nsinspect.
+
+A program that reads the file should ignore keys and kinds that it does not know. This parser is for
+tests and does the opposite: whatever the contract does not allow, word for word, is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mountinfo import MountInfo, MountInfoError
+
+Upid = tuple[int, int]
+"""A number and the inode number of the pid namespace it is valid in."""
+
+Value = int | str | bytes | tuple[int, ...] | tuple[Upid, ...] | None
+"""What a `key=value` field holds; none stands for `-`."""
+
+
+class FormatError(Exception):
+    """The text breaks the contract."""
+
+
+class CutText(bytes):
+    """A string that had to be cut short."""
+
+
+_NUMBER = re.compile(rb"0|[1-9][0-9]*")
+_SIGNED = re.compile(rb"0|-?[1-9][0-9]*")
+_ESCAPED = frozenset(rb"\,@#=")
+
+
+def _needs_escape(byte: int) -> bool:
+    return not 0x21 <= byte <= 0x7E or byte in _ESCAPED
+
+
+def escape(text: bytes) -> bytes:
+    """Writes a string as a value."""
+    if text == b"-":
+        return b"\\055"
+    return b"".join(b"\\%03o" % byte if _needs_escape(byte) else bytes([byte]) for byte in text)
+
+
+def unescape(value: bytes) -> bytes:
+    """Reads a string from a value, which must be written just as `escape` would."""
+    body = value
+    kind: type[bytes] = bytes
+    if value.endswith(b"\\~"):
+        body, kind = value[:-2], CutText
+    text = re.sub(rb"\\([0-3][0-7]{2})", lambda match: bytes([int(match[1], 8)]), body)
+    if escape(text) != body:
+        raise FormatError(f"{value!r} is not how a string is written")
+    return kind(text)
+
+
+def _number(value: bytes) -> int:
+    if not _NUMBER.fullmatch(value):
+        raise FormatError(f"{value!r} is not a number")
+    return int(value)
+
+
+def _signed(value: bytes) -> int:
+    if not _SIGNED.fullmatch(value):
+        raise FormatError(f"{value!r} is not a number")
+    return int(value)
+
+
+def _optional(parse: Callable[[bytes], Value]) -> Callable[[bytes], Value]:
+    return lambda value: None if value == b"-" else parse(value)
+
+
+def _one_of(*choices: str) -> Callable[[bytes], str]:
+    def parse(value: bytes) -> str:
+        text = value.decode("latin-1")
+        if text not in choices:
+            raise FormatError(f"{value!r} is none of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _numbers(value: bytes) -> tuple[int, ...]:
+    return tuple(_number(item) for item in value.split(b","))
+
+
+def _upids(value: bytes) -> tuple[Upid, ...]:
+    def upid(item: bytes) -> Upid:
+        number, at, namespace = item.partition(b"@")
+        if not at:
+            raise FormatError(f"{item!r} is not <nr>@<pid ns>")
+        return _number(number), _number(namespace)
+
+    return tuple(upid(item) for item in value.split(b","))
+
+
+_FLAG = _one_of("0", "1")
+
+
+def _flag(value: bytes) -> int:
+    return int(_FLAG(value))
+
+
+_STATE = _one_of(*"RSDTtXZPI")
+_KIND = _one_of("user", "kthread")
+
+Spec = dict[str, Callable[[bytes], Value]]
+
+_NS_COMMON: Spec = {
+    "id": _number,
+    "owner": _optional(_number),
+    "tasks": _number,
+    "refs": _number,
+    "active": _number,
+}
+
+NS_SPECS: dict[str, Spec] = {
+    "pid": {
+        **_NS_COMMON,
+        "level": _number,
+        "parent": _optional(_number),
+        "reaper": _optional(_number),
+        "pids": _number,
+        "pid_max": _number,
+        "dying": _flag,
+    },
+    "user": {
+        **_NS_COMMON,
+        "level": _number,
+        "parent": _optional(_number),
+        "uid": _number,
+    },
+    "mnt": {
+        **_NS_COMMON,
+        "mounts": _number,
+        "pending": _number,
+        "event": _number,
+        "origin": _optional(_number),
+        "root": _optional(_number),
+    },
+    "uts": {**_NS_COMMON, "nodename": unescape, "domainname": unescape},
+    "ipc": _NS_COMMON,
+    "net": _NS_COMMON,
+    "cgroup": {**_NS_COMMON, "root": _optional(unescape)},
+    "time": {**_NS_COMMON, "monotonic": _signed, "boottime": _signed},
+}
+
+# The namespaces of a task by key: the link in /proc/PID/ns that shows the same, and its type.
+TASK_NAMESPACES = {
+    "pidns": "pid",
+    "pid_for_children": "pid_for_children",
+    "mntns": "mnt",
+    "utsns": "uts",
+    "ipcns": "ipc",
+    "netns": "net",
+    "cgroupns": "cgroup",
+    "timens": "time",
+    "time_for_children": "time_for_children",
+    "userns": "user",
+}
+
+TASK_SPEC: Spec = {
+    "comm": unescape,
+    "level": _number,
+    "upid": _optional(_upids),
+    "pgid": _optional(_numbers),
+    "sid": _optional(_numbers),
+    "ppid": _number,
+    "uid": _number,
+    "gid": _number,
+    "threads": _number,
+    "state": _STATE,
+    "kind": _KIND,
+    "start": _number,
+    **dict.fromkeys(TASK_NAMESPACES, _optional(_number)),
+    "chroot": _optional(_flag),
+    "root": _optional(unescape),
+    "cgroup": _optional(unescape),
+}
+
+REACHES = ("root", "outside", "over")
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first record."""
+
+    release: bytes
+    uptime: int
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """An `ns` record."""
+
+    type: str
+    inum: int
+    fields: dict[str, Value]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A `task` record."""
+
+    pid: int
+    fields: dict[str, Value]
+    unlisted: bool
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A `mount` record."""
+
+    namespace: int
+    id: int
+    reach: str
+    line: bytes
+    """The line as in mountinfo, without the line feed."""
+    info: MountInfo
+
+
+@dataclass(frozen=True)
+class End:
+    """The last record: how many records of each kind there are."""
+
+    ns: int
+    tasks: int
+    threads: int
+    mounts: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole text."""
+
+    header: Header
+    namespaces: list[Namespace]
+    tasks: list[Task]
+    mounts: list[Mount]
+    end: End
+
+    def mounts_of(self, namespace: int) -> list[Mount]:
+        """The mounts of one mount namespace, in the order of the text."""
+        return [mount for mount in self.mounts if mount.namespace == namespace]
+
+    def task(self, pid: int) -> Task:
+        """The record of one process."""
+        found = [task for task in self.tasks if task.pid == pid]
+        if len(found) != 1:
+            raise LookupError(f"there are {len(found)} task records of {pid}")
+        return found[0]
+
+    def namespace(self, kind: str, inum: int | None) -> Namespace:
+        """The record of one namespace."""
+        found = [ns for ns in self.namespaces if (ns.type, ns.inum) == (kind, inum)]
+        if len(found) != 1:
+            raise LookupError(f"there are {len(found)} records of {kind} namespace {inum}")
+        return found[0]
+
+
+def _fields(spec: Spec, fields: list[bytes]) -> dict[str, Value]:
+    """Reads `key=value` fields, which must be those of `spec`, in its order."""
+    pairs = [field.partition(b"=") for field in fields]
+    keys = [key.decode("latin-1") if equals else f"{key!r}, no key," for key, equals, _ in pairs]
+    if keys != list(spec):
+        raise FormatError(f"the keys are {' '.join(keys)}, not {' '.join(spec)}")
+    values: dict[str, Value] = {}
+    for key, (_, _, value) in zip(keys, pairs, strict=True):
+        try:
+            values[key] = spec[key](value)
+        except FormatError as error:
+            raise FormatError(f"{key}: {error}") from None
+    return values
+
+
+def _header(fields: list[bytes]) -> Header:
+    if fields[:2] != [b"nsinspect", b"1"]:
+        raise FormatError(f"the text begins with {b' '.join(fields[:2])!r}")
+    values = _fields({"release": unescape, "uptime": _number}, fields[2:])
+    release, uptime = values["release"], values["uptime"]
+    assert isinstance(release, bytes) and isinstance(uptime, int)
+    return Header(release, uptime)
+
+
+def _namespace(fields: list[bytes]) -> Namespace:
+    if len(fields) < 3:
+        raise FormatError("the record is too short")
+    kind = fields[1].decode("latin-1")
+    if kind not in NS_SPECS:
+        raise FormatError(f"there is no namespace type {kind!r}")
+    return Namespace(kind, _number(fields[2]), _fields(NS_SPECS[kind], fields[3:]))
+
+
+def _task(fields: list[bytes]) -> Task:
+    if len(fields) < 2:
+        raise FormatError("the record is too short")
+    unlisted = fields[-1] == b"unlisted=1"
+    return Task(_number(fields[1]), _fields(TASK_SPEC, fields[2:-1] if unlisted else fields[2:]), unlisted)
+
+
+def _mount(line: bytes) -> Mount:
+    parts = line.split(b" ", 4)
+    if len(parts) != 5:
+        raise FormatError("the record is too short")
+    _, namespace, mount_id, reach, rest = parts
+    try:
+        info = MountInfo.parse(rest)
+    except MountInfoError as error:
+        raise FormatError(str(error)) from None
+    return Mount(_number(namespace), _number(mount_id), _one_of(*REACHES)(reach), rest, info)
+
+
+def _end(fields: list[bytes]) -> End:
+    values = _fields(dict.fromkeys(("ns", "tasks", "threads", "mounts"), _number), fields[1:])
+    counts = [value for value in values.values() if isinstance(value, int)]
+    return End(*counts)
+
+
+_ORDER = (b"nsinspect", b"ns", b"task", b"mount", b"end")
+
+
+def parse(text: bytes) -> Document:
+    """Reads a whole text, or raises a `FormatError` that names the line."""
+    if not text.endswith(b"\n"):
+        raise FormatError("the text does not end with a line feed")
+    headers: list[Header] = []
+    namespaces: list[Namespace] = []
+    tasks: list[Task] = []
+    mounts: list[Mount] = []
+    ends: list[End] = []
+    last = -1
+    for number, line in enumerate(text[:-1].split(b"\n"), 1):
+        fields = line.split(b" ")
+        try:
+            if fields[0] not in _ORDER:
+                raise FormatError(f"{fields[0]!r} is no kind of record")
+            place = _ORDER.index(fields[0])
+            if place < last or (place == last and fields[0] in (b"nsinspect", b"end")):
+                raise FormatError("the record stands in the wrong place")
+            last = place
+            match fields[0]:
+                case b"nsinspect":
+                    headers.append(_header(fields))
+                case b"ns":
+                    namespaces.append(_namespace(fields))
+                case b"task":
+                    tasks.append(_task(fields))
+                case b"mount":
+                    mounts.append(_mount(line))
+                case b"end":
+                    ends.append(_end(fields))
+        except FormatError as error:
+            raise FormatError(f"line {number}: {error}: {line[:200]!r}") from None
+    if not headers:
+        raise FormatError("the text has no header")
+    if not ends:
+        raise FormatError("the text has no end")
+    document = Document(headers[0], namespaces, tasks, mounts, ends[0])
+    counts = End(len(namespaces), len(tasks), 0, len(mounts))
+    if document.end != counts:
+        raise FormatError(f"the text ends with {document.end}, but it has {counts}")
+    return document

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The module under test: loading, unloading and reading it."""
+
+from __future__ import annotations
+
+import os
+
+import format1
+import syscalls
+from format1 import Document
+
+NAME = b"nsinspect"
+PROC_FILE = "/proc/nsinspect"
+
+
+def is_loaded() -> bool:
+    """Whether the kernel has the module."""
+    return os.path.exists("/sys/module/nsinspect")
+
+
+def load() -> None:
+    """Loads it; an error when it is loaded already."""
+    fd = os.open(os.environ["NSINSPECT_KO"], os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syscalls.finit_module(fd)
+    finally:
+        os.close(fd)
+
+
+def unload() -> None:
+    """Unloads it; an error when it is not loaded."""
+    syscalls.delete_module(NAME)
+
+
+def ensure_loaded() -> None:
+    """Loads it unless it is loaded."""
+    if not is_loaded():
+        load()
+
+
+def ensure_unloaded() -> None:
+    """Unloads it if it is loaded."""
+    if is_loaded():
+        unload()
+
+
+def open_file() -> int:
+    """Opens the file for reading."""
+    return os.open(PROC_FILE, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def read_all(fd: int, size: int = 1 << 20) -> bytes:
+    """Reads to the end, `size` bytes at a time."""
+    parts = []
+    while part := os.read(fd, size):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def read_text() -> bytes:
+    """A fresh text."""
+    fd = open_file()
+    try:
+        return read_all(fd)
+    finally:
+        os.close(fd)
+
+
+def read_document() -> Document:
+    """A fresh text, parsed."""
+    return format1.parse(read_text())

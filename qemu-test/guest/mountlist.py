@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Every mount namespace's mounts from the kernel's own interfaces: the source to compare mounts with.
+
+A helper process enters one mount namespace after the other, which makes its root the namespace's
+root, and reads its own mountinfo, `listmount` and `statmount` there.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import forked
+import nsfs
+import procfs
+import syscalls
+from mountinfo import MountInfo
+from syscalls import FileId, StatMount
+
+
+@dataclass(frozen=True)
+class MountList:
+    """The mounts of one namespace as a process sees them whose root is the namespace's."""
+
+    lines: list[bytes]
+    """Its mountinfo, without line feeds."""
+    top: FileId
+    """Where its root is."""
+    stack: tuple[int, ...]
+    """64-bit ids of the mount that is its root and of those under it, down to the lowest."""
+    mounts: dict[int, StatMount]
+    """All mounts by 64-bit id, those that the root does not reach included."""
+    count: int
+    """How many mounts the namespace has by its own count."""
+
+    @property
+    def infos(self) -> list[MountInfo]:
+        """The lines, parsed."""
+        return [MountInfo.parse(line) for line in self.lines]
+
+
+def _read(proc_fd: int, namespace_fd: int) -> MountList:
+    count = nsfs.facts(namespace_fd).mounts
+    assert count is not None
+    syscalls.setns(namespace_fd, syscalls.CLONE_NEWNS)
+    fd = os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc_fd)
+    with os.fdopen(fd, "rb") as file:
+        lines = file.read().split(b"\n")
+    assert lines.pop() == b""
+    top = syscalls.statx(b"/")
+    mounts: dict[int, StatMount] = {}
+    stack = []
+    mount_id = top.mount
+    while mount_id not in mounts:
+        mounts[mount_id] = syscalls.statmount(mount_id)
+        stack.append(mount_id)
+        mount_id = mounts[mount_id].parent
+    for mount_id in syscalls.listmount(stack[-1]):
+        if mount_id not in mounts:
+            mounts[mount_id] = syscalls.statmount(mount_id)
+    return MountList(lines, top, tuple(stack), mounts, count)
+
+
+def members(view: procfs.View) -> dict[int, int]:
+    """For each mount namespace that a process is in, the pid of one such process."""
+    found: dict[int, int] = {}
+    for process in view.processes.values():
+        namespace = process.namespaces["mnt"]
+        if namespace is not None:
+            found.setdefault(namespace, process.pid)
+    return found
+
+
+def read_all(inhabitants: dict[int, int]) -> dict[int, MountList] | None:
+    """Reads the mounts of each namespace; the pids say where to enter them.
+
+    None when one of these processes is gone or has gone elsewhere.
+    """
+
+    def visit() -> dict[int, MountList] | None:
+        lists = {}
+        proc_fd = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for namespace, pid in inhabitants.items():
+            fd = nsfs.open_link(pid, "mnt", proc_fd)
+            if fd is None or os.fstat(fd).st_ino != namespace:
+                return None
+            lists[namespace] = _read(proc_fd, fd)
+            os.close(fd)
+        return lists
+
+    return forked.call(visit)

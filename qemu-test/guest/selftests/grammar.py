@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the contract does not allow is no text."""
+
+from __future__ import annotations
+
+import unittest
+
+import format1
+import mountinfo
+from format1 import FormatError
+from selftests.system import TEXT
+
+
+class Grammar(unittest.TestCase):
+    """What the contract does not allow is no text."""
+
+    def test_values(self) -> None:
+        for text in (b"", b"a", b"-", b"--", b" ", b"\n", b"\\", b",", b"@", b"#", b"=", b"\x7f\x80\xff\0"):
+            self.assertEqual(format1.unescape(format1.escape(text)), text)
+        self.assertEqual(format1.escape(b"a b\\"), rb"a\040b\134")
+        self.assertIsInstance(format1.unescape(rb"/long\~"), format1.CutText)
+        for value in (
+            rb"\1",
+            rb"\400",
+            rb"\101",
+            rb"\08x",
+            b"a\\",
+            b"a,b",
+            b"a=b",
+            b"a#",
+            b"a@",
+            b"\x7f",
+            b"-",
+        ):
+            with self.assertRaises(FormatError, msg=repr(value)):
+                format1.unescape(value)
+
+    def test_texts(self) -> None:
+        for old, new in (
+            (b"nsinspect 1", b"nsinspect 2"),
+            (b"ns user", b"ns  user"),
+            (b"ns user", b"ns\tuser"),
+            (b"ns user", b"ns usr"),
+            (b"ns user", b"NS user"),
+            (b"uid=0\n", b"uid=0 \n"),
+            (b"uid=0\n", b"uid=0\r\n"),
+            (b"uid=0\n", b"uid=0\n\n"),
+            (b"uid=0\n", b"uid=00\n"),
+            (b"uid=0\n", b"uid=+0\n"),
+            (b"uid=0\n", b"uid=0x0\n"),
+            (b"uid=0\n", b"uid=-1\n"),
+            (b"uid=0\n", b"uid=\n"),
+            (b"uid=0\n", b"\n"),
+            (b"uid=0\n", b"uid=0 new=1\n"),
+            (b"level=0 parent=-", b"parent=- level=0"),
+            (b"dying=0", b"dying=2"),
+            (b"state=S", b"state=s"),
+            (b"kind=user", b"kind=User"),
+            (b"upid=1@102", b"upid=1"),
+            (b"upid=1@102", b"upid=1@102,"),
+            (b"pgid=1", b"pgid="),
+            (b"a\\040node", b"a node"),
+            (b"a\\040node", b"a\\40node"),
+            (b"domainname=\\055", b"domainname=-"),
+            (b"monotonic=-5", b"monotonic=-0"),
+            (b"root 20 1", b"root 20  1"),
+            (b"threads=0 mounts", b"mounts"),
+            (b"end ns", b"END ns"),
+        ):
+            text = TEXT.replace(old, new, 1)
+            self.assertNotEqual(text, TEXT, (old, new))
+            with self.assertRaises(FormatError, msg=f"{old!r} -> {new!r}"):
+                format1.parse(text)
+
+    def test_mountinfo(self) -> None:
+        line = rb"20 1 0:2 / /a\011b rw,x shared:1 master:2 propagate_from:3 unbindable - fuse.a  rw,b c"
+        info = mountinfo.MountInfo.parse(line)
+        self.assertEqual(info.tags, (b"shared:1", b"master:2", b"propagate_from:3", b"unbindable"))
+        self.assertEqual((info.source, info.super_options), (b"", b"rw,b c"))
+        self.assertNotIn(b"propagate", mountinfo.without_propagate_from(line))
+        self.assertEqual(len(mountinfo.without_propagate_from(line)), len(line) - len(" propagate_from:3"))
+        named = rb"20 1 0:2 / /a rw - tmpfs x\040propagate_from:3 rw propagate_from:3"
+        self.assertEqual(mountinfo.without_propagate_from(named), named)
+        for wrong in (b"", b"20 1 0:2 / /a rw tmpfs x rw", b"20 1 02 / /a rw - tmpfs x rw", line + b"\n"):
+            with self.assertRaises(mountinfo.MountInfoError):
+                mountinfo.MountInfo.parse(wrong)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The script `run` takes nothing but a good report of every test for a pass."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+RUN = Path(__file__).resolve().parents[2] / "run"
+TESTS = "container header"
+
+# What a guest may do with the tests `container` and `header`: its commands, what the last line of
+# `run` then says, and its exit status.
+GUESTS = {
+    "good": (
+        "echo 1..2; echo ok 1 - k 7: container; echo ok 2 - k 7: header '(1 s)'",
+        "2 passed, 0 failed, 0",
+        0,
+    ),
+    "one fails": ("echo ok 1 - k: container; echo not ok 2 - k: header; exit 1", "1 passed, 1 failed, 0", 1),
+    "fails, says 0": ("echo ok 1 - k: container; echo not ok 2 - k: header", "1 passed, 1 failed, 0", 1),
+    "passes, says 1": ("echo ok 1 - k: container; echo ok 2 - k: header; exit 1", "2 passed, 1 failed, 0", 1),
+    "panics": ("echo 1..2; echo ok 1 - k: container; exit 125", "1 passed, 1 failed, 0", 1),
+    "hangs": ("exit 124", "0 passed, 2 failed, 0", 1),
+    "says nothing": ("exit 0", "0 passed, 2 failed, 0", 1),
+    "stops early": ("echo 1..2; echo ok 1 - k: container", "1 passed, 1 failed, 0", 1),
+    "plans less": ("echo 1..1; echo ok 1 - k: container", "1 passed, 1 failed, 0", 1),
+    "twice the same": (
+        "echo ok 1 - k: container; echo ok 2 - k: container",
+        "1 passed, 2 failed, 0",
+        1,
+    ),
+    "skips one": (
+        "echo ok 1 - k: container '#' SKIP no crun; echo ok 2 - k: header",
+        "1 passed, 0 failed, 1",
+        0,
+    ),
+    "skips all": (
+        "echo ok 1 - k: container '#' SKIP x; echo ok 2 - k: header '#' SKIP y",
+        "0 passed, 0 failed, 2",
+        1,
+    ),
+    "cannot start": ("echo no such kernel >&2; exit 125", "0 passed, 2 failed, 0", 1),
+}
+
+
+def run(guest: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the script with this in place of a virtual machine."""
+    with tempfile.TemporaryDirectory() as directory:
+        machine = Path(directory) / "vm"
+        machine.write_text(f"#!/bin/bash\n{guest}\n", encoding="ascii")
+        machine.chmod(0o755)
+        return subprocess.run(
+            [RUN, *arguments],
+            env={"PATH": os.environ["PATH"], "NSINSPECT_VM": str(machine), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+class Runs(unittest.TestCase):
+    """Each guest's reports are counted right."""
+
+    def test_guests(self) -> None:
+        for name, (guest, last_line, status) in GUESTS.items():
+            with self.subTest(name):
+                done = run(guest, *TESTS.split(), KERNEL="k")
+                self.assertEqual(done.stdout.splitlines()[-1], f"{last_line} skipped")
+                self.assertEqual(done.returncode, status)
+
+    def test_two_kernels(self) -> None:
+        done = run("[[ $KERNEL == b ]] || echo ok 1 - $KERNEL: header", T="header", KERNEL="a b")
+        self.assertIn("1..2\n", done.stdout)
+        self.assertIn("ok 1 - a: header\n", done.stdout)
+        self.assertIn("not ok 2 - b: header", done.stdout)
+        self.assertEqual(done.stdout.splitlines()[-1], "1 passed, 1 failed, 0 skipped")
+
+    def test_unknown_name(self) -> None:
+        done = run("touch /must/not/run", "header", "heder")
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.stdout, "")
+        self.assertIn('no test "heder"', done.stderr)
+        self.assertIn("tasks_procfs", done.stderr)
+
+    def test_list(self) -> None:
+        main = RUN.parent / "guest" / "main.py"
+        inside = subprocess.run([main, "--list"], capture_output=True, text=True, check=True).stdout
+        outside = run("false", "--list").stdout
+        self.assertEqual(sorted(outside.splitlines()), sorted(inside.splitlines()))
+        self.assertGreater(len(inside.splitlines()), 30)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Loading and unloading the module."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from functools import partial
+
+import module
+from runner import Failure, check_equal, test
+
+
+def _errno(function: Callable[[], object]) -> int:
+    try:
+        function()
+    except OSError as error:
+        return error.errno or -1
+    return 0
+
+
+@test
+def load_read_unload() -> None:
+    """The file comes with the module, has mode 0400, can be read, and goes with the module."""
+    module.ensure_unloaded()
+    for _ in range(3):
+        check_equal("file before insmod", os.path.exists(module.PROC_FILE), False)
+        module.load()
+        status = os.stat(module.PROC_FILE)
+        check_equal("mode", status.st_mode, stat.S_IFREG | 0o400)
+        check_equal("owner", (status.st_uid, status.st_gid), (0, 0))
+        module.read_document()
+        module.unload()
+    check_equal("file after rmmod", os.path.exists(module.PROC_FILE), False)
+
+
+@test
+def load_twice() -> None:
+    """A second insmod gets EEXIST and does no harm."""
+    module.ensure_loaded()
+    check_equal("errno of the second insmod", _errno(module.load), errno.EEXIST)
+    module.read_document()
+
+
+@test
+def unload_while_open() -> None:
+    """rmmod succeeds with files open, unread and half read; they then fail and can be closed."""
+    module.ensure_loaded()
+    unread, half, whole = (module.open_file() for _ in range(3))
+    check_equal("bytes read", len(os.read(half, 100)), 100)
+    module.read_all(whole)
+    module.unload()
+    for fd in (unread, half, whole):
+        check_equal("errno of read", _errno(partial(os.read, fd, 100)), errno.EIO)
+        check_equal("errno of pread", _errno(partial(os.pread, fd, 100, 7)), errno.EIO)
+        check_equal("errno of lseek", _errno(partial(os.lseek, fd, 0, os.SEEK_SET)), errno.EINVAL)
+    check_equal("errno of open", _errno(module.open_file), errno.ENOENT)
+    os.close(unread)
+    module.load()
+    module.read_document()
+    # What was open before stays dead, the new file is another one.
+    check_equal("errno of read after reload", _errno(partial(os.read, half, 100)), errno.EIO)
+    os.close(half)
+    os.close(whole)
+
+
+@test
+def unused_after_close() -> None:
+    """Reading leaves no module reference behind."""
+    module.ensure_loaded()
+    for _ in range(5):
+        module.read_text()
+    with open("/sys/module/nsinspect/refcnt", encoding="ascii") as file:
+        check_equal("refcnt", file.read().strip(), "0")
+    with open("/proc/modules", encoding="ascii") as file:
+        state = [line.split()[4] for line in file if line.startswith("nsinspect ")]
+    if state != ["Live"]:
+        raise Failure(f"/proc/modules says {state}")

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Mount records: every mount namespace against the kernel, and odd mounts of the zoo."""
+
+from __future__ import annotations
+
+import compare.mounts
+import mountinfo
+from format1 import Mount
+from runner import Failure, check, test
+from specimens.mounts import BASE, ODD_NAMES
+from tests import scene
+
+
+def _mounts(name: str) -> list[Mount]:
+    taken = scene.take()
+    namespace = taken.document.task(taken.zoo[name].pid).fields["mntns"]
+    assert isinstance(namespace, int)
+    return taken.document.mounts_of(namespace)
+
+
+def _at(name: str, point: bytes) -> list[Mount]:
+    """The mounts of a specimen at one place, the lowest first."""
+    wanted = mountinfo.escape(BASE + b"/" + point)
+    return [mount for mount in _mounts(name) if mount.info.point == wanted]
+
+
+def _only(name: str, point: bytes) -> Mount:
+    found = _at(name, point)
+    if len(found) != 1:
+        raise Failure(f"{len(found)} mounts of {name!r} on {point!r}")
+    return found[0]
+
+
+@test
+def mounts_kernel() -> None:
+    """Every mount namespace's records equal mountinfo, listmount and statmount, in order."""
+    taken = scene.take()
+    if len(taken.mounts) < 10:
+        raise Failure(f"only {len(taken.mounts)} mount namespaces were found to compare")
+    check(compare.mounts.compare(taken.document, taken.mounts))
+
+
+@test
+def mounts_names() -> None:
+    """Names of any bytes, an empty source, and lines longer than a page."""
+    complaints = []
+    for name in ODD_NAMES:
+        found = _only("mounts", name)
+        if found.reach != "root" or found.info.type != b"tmpfs":
+            complaints.append(f"the mount on {name!r} is {found.line!r}")
+    if _only("mounts", b"empty source").info.source:
+        complaints.append("the mount without a source has one")
+    longest = max(_mounts("mounts"), key=lambda mount: len(mount.line))
+    if len(longest.line) < 6000 or not longest.info.root.startswith(b"/long\\040root/"):
+        complaints.append(f"the longest line has {len(longest.line)} bytes")
+    check(complaints)
+
+
+@test
+def mounts_reach() -> None:
+    """Stacked mounts are `over` but for the top one; what the root does not reach is `outside`."""
+    complaints = []
+    stack = [mount.reach for mount in _at("mounts", b"stack")]
+    if stack != ["over", "over", "over", "root"]:
+        complaints.append(f"a stack of four mounts is {stack}")
+    if [mount.reach for mount in _at("mounts", b"hidden/below")] != ["root"]:
+        complaints.append("a mount below a covered directory is not `root`, as in mountinfo")
+    # There are two, as a later recursive bind mount has copied the first.
+    escaped = [mount.reach for mount in _mounts("mounts") if mount.info.source == b"escaped"]
+    if escaped != ["outside", "outside"]:
+        complaints.append(f"mounts that moved out of sight are {escaped}")
+    covered = _mounts("covered root")
+    cover = [mount.reach for mount in covered if mount.info.source == b"cover"]
+    under = {mount.reach for mount in covered if mount.info.source != b"cover"}
+    if cover != ["root"] or under != {"outside"}:
+        complaints.append(f"a mount on the root is {cover}, those under it are {under}")
+    check(complaints)
+
+
+@test
+def mounts_binds() -> None:
+    """Bind mounts of files, directories, deleted ones and namespaces show what is bound."""
+    complaints = []
+    for point, root in (
+        (b"file point", b"/bound file"),
+        (b"dir point", b"/dir/sub dir"),
+        (b"deleted point", b"/dir/doomed//deleted"),
+        (b"deleted file point", b"/doomed file//deleted"),
+    ):
+        found = _only("mounts", point)
+        if found.info.root != mountinfo.escape(root):
+            complaints.append(f"the root of {point!r} is {found.info.root!r}")
+    if not _only("mounts", b"uts point").info.root.startswith(b"uts:["):
+        complaints.append("the root of a namespace file is no namespace")
+    check(complaints)
+
+
+@test
+def mounts_options() -> None:
+    """Options of mounts and of file systems, propagation tags, idmapped mounts."""
+    complaints = []
+    for point, options in (
+        (b"ro", b"ro,relatime"),
+        (b"ro bind", b"ro,relatime"),
+        (b"nosuid-nodev-noexec", b"rw,nosuid,nodev,noexec,relatime"),
+        (b"noatime", b"rw,noatime"),
+        (b"strictatime", b"rw"),
+        (b"nosymfollow", b"rw,relatime,nosymfollow"),
+        (b"idmapped", b"rw,relatime,idmapped"),
+    ):
+        found = _only("mounts", point).info.options
+        if found != options:
+            complaints.append(f"the options of {point!r} are {found!r}, not {options!r}")
+    for point, tags in (
+        (b"shared", [b"shared"]),
+        (b"peer", [b"shared"]),
+        (b"slave", [b"master"]),
+        (b"slave and shared", [b"shared", b"master"]),
+        (b"unbindable", [b"unbindable"]),
+        (b"noatime", []),
+    ):
+        names = [tag.partition(b":")[0] for tag in _only("mounts", point).info.tags]
+        if names != tags:
+            complaints.append(f"the tags of {point!r} are {names}, not {tags}")
+    check(complaints)
+
+
+@test
+def mounts_propagate_from() -> None:
+    """Where mountinfo has propagate_from, the record has the rest of the line."""
+    taken = scene.take()
+    lines = [line for source in taken.mounts.values() for line in source.lines]
+    if not any(b" propagate_from:" in line for line in lines):
+        raise Failure("no mount of the zoo has propagate_from in mountinfo")
+    check([f"{m.line!r}" for m in taken.document.mounts if b" propagate_from:" in m.line])
