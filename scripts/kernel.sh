@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2034,SC2164  # for setup, under its set -e
+#
+# Debian's own kernels: which release a name stands for today, and how the tree is made that
+# modules in Rust can be built on, for Debian's header packages lack the Rust metadata.
+# Sourced by setup.
+
+KERNEL_NAMES='stock, rt, cloud, one of these with a series as in stock-7.2, or a release as in 7.2.12+deb13-amd64'
+
+is_kernel_name() { [[ $1 =~ ^((stock|rt|cloud)(-[0-9]+\.[0-9]+)?|[0-9.]+\+deb[0-9]+-([a-z]+-)?amd64)$ ]]; }
+
+# --- which release ----------------------------------------------------------------------------
+
+# resolve NAME: prints "RELEASE VERSION SOURCE-PACKAGE" for the newest kernel of that name.
+# The answer of the package index is good for a day; when there is no network, for as long as
+# that lasts, with a try an hour.
+resolve() {
+    local name=$1 answer=$CACHE/resolved/$1
+    lock index
+    if [[ ${REFRESH:-0} != 0 || ! $(find "$answer" -mmin -1440 2>/dev/null) ]]; then
+        if detached update_index >>"$LOG" 2>&1; then
+            newest "$name" >"$answer.new"
+            mv "$answer.new" "$answer"
+        elif [[ -s $answer ]]; then
+            note "no package index, $(reason): staying with $(cut -d' ' -f1 "$answer")"
+            touch -d '23 hours ago' "$answer"
+        else
+            die "no package index to find kernel $name in: $(reason); log: $LOG"
+        fi
+    fi
+    cat "$answer"
+}
+
+# Where apt keeps its state, for the root file system is not written to.
+APT_BINDS=("$CACHE/apt/lists:/var/lib/apt/lists:rw" "$CACHE/apt/archives:/var/cache/apt:rw"
+    /etc/resolv.conf:/etc/resolv.conf)
+APT_OPTIONS=(-q -o APT::Sandbox::User=root -o Acquire::Retries=1 -o Acquire::http::Timeout=20
+    -o Dir::Etc::SourceList=sources.list.d/backports.list -o Dir::Etc::SourceParts=-)
+
+update_index() {
+    in_rootfs "${APT_BINDS[@]}" -- apt-get update "${APT_OPTIONS[@]}" \
+        -o APT::Update::Error-Mode=any
+}
+
+read_index() {
+    # shellcheck disable=SC2016  # for apt to expand
+    in_rootfs "${APT_BINDS[@]}" -- bash -euo pipefail -c '
+        apt-get indextargets "$@" --format "\$(FILENAME)" "Created-By: Packages" |
+            xargs /usr/lib/apt/apt-helper cat-file' bash "${APT_OPTIONS[@]}"
+}
+
+# newest NAME: the newest release of that name of which every package exists that is needed: the
+# index still lists binaries whose headers and source are gone.
+newest() {
+    local series='' release='.*'
+    case $1 in
+    stock* | rt* | cloud*)
+        release="[0-9.]+[+]deb[0-9]+-${1%%-*}-amd64"
+        release=${release/stock-/}
+        [[ $1 != *-* ]] || series=${1#*-}
+        ;;
+    *) release=${1//+/[+]} ;;
+    esac
+    detached read_index 2>>"$LOG" | awk -v wanted="^$release$" -v series="$series" '
+        $1 == "Package:" { package = $2 }
+        $1 == "Version:" { have[package, $2] = 1 }
+        END {
+            for (key in have) {
+                split(key, part, SUBSEP)
+                if (!sub(/^linux-binary-/, "", part[1])) continue
+                release = part[1]
+                version = part[2]
+                match(version, /^[0-9]+\.[0-9]+/)
+                own = substr(version, 1, RLENGTH)
+                if (release !~ wanted || (series != "" && series != own)) continue
+                source = "linux-source-" own
+                if (have["linux-modules-" release, version] && have["linux-base-" release, version] &&
+                    have["linux-headers-" release, version] && have[source, version])
+                    print release, version, source
+            }
+        }' | sort -V -k 2 | tail -n 1 | grep . ||
+        die "the package index has no kernel $1 that is complete: binary, modules, headers, source"
+}
+
+# --- its tree ---------------------------------------------------------------------------------
+
+kernel_key() {
+    { echo "$1" && cat "$ROOTFS/etc/nsinspect-compilers" &&
+        declare -f download unpack prepare_tree compare_symbols; } | hash_of
+}
+
+# make_kernel DIR RELEASE VERSION SOURCE-PACKAGE: leaves the finished kernel there, or nothing.
+make_kernel() {
+    local dir=$1 new=$1.new release=$2
+    need_space 2000
+    HALF_MADE=$new
+    rm -rf "$new"
+    mkdir "$new"
+    step "downloading kernel $release" in_kernel "$new" download "$release" "$3" "$4"
+    step "unpacking kernel $release" in_kernel "$new" unpack "$release" "$4"
+    step "preparing the tree of $release" in_kernel "$new" prepare_tree "$release"
+    step "comparing the Rust symbols of $release" in_kernel "$new" compare_symbols
+    note "$(<"$new/symbols")"
+    mv "$new" "$dir"
+    HALF_MADE=''
+}
+
+# in_kernel DIR FUNCTION ARGUMENT...: runs the function in the root file system, DIR on /kernel.
+in_kernel() {
+    local dir=$1 function=$2
+    shift 2
+    in_rootfs "${APT_BINDS[@]}" "$dir:/kernel:rw" -- bash -euo pipefail -c \
+        "APT_OPTIONS=(${APT_OPTIONS[*]}); $(declare -f "$function"); $function \"\$@\"" \
+        "$function" "$@"
+}
+
+download() {
+    local release=$1 version=$2 source=$3 package packages=()
+    for package in linux-{base,binary,modules,headers}-"$release" "$source"; do
+        packages+=("$package=$version")
+    done
+    mkdir /kernel/debs && cd /kernel/debs
+    apt-get download "${APT_OPTIONS[@]}" "${packages[@]}"
+}
+
+# The source comes without what neither builds nor explains a module: the C code of drivers,
+# other architectures, documentation.
+unpack() {
+    local release=$1 source=$2 deb
+    cd /kernel
+    for deb in debs/*.deb; do
+        dpkg-deb --extract "$deb" unpacked
+        rm "$deb"
+    done
+    mv "unpacked/usr/lib/modules/$release" modules
+    ln -sfn /kernel/tree modules/build
+    mkdir "/usr/lib/modules/$release"
+    mount --bind modules "/usr/lib/modules/$release"
+    depmod "$release"
+    mkdir tree
+    tar --extract --file "unpacked/usr/src/$source.tar.xz" --directory tree --strip-components 1 \
+        --wildcards --wildcards-match-slash --anchored \
+        --exclude '*/drivers/*.c' --exclude '*/drivers/gpu/drm/amd/include' \
+        --exclude '*/sound/*.c' --exclude '*/Documentation/*.rst' --exclude '*/*.dts*' \
+        --exclude '*/tools/testing' --exclude '*/tools/perf'
+    mv "unpacked/usr/src/linux-headers-$release" headers
+    rm -rf unpacked debs
+}
+
+# Builds what modules in Rust need, with Debian's configuration, symbols and type information
+# and the very compilers, and makes sure that the tree is that kernel's.
+prepare_tree() {
+    local release=$1 gcc
+    local -a options
+    cd /kernel/tree
+    grep -qx CONFIG_RUST=y ../headers/.config || { echo "kernel $release has no CONFIG_RUST"; exit 1; }
+    gcc=$(sed -n 's/^CC = .*gcc-\([0-9]*\)$/\1/p' ../headers/.kernelvariables)
+    [[ $(gcc -dumpversion) == "$gcc" ]] || { echo "kernel $release wants gcc-$gcc"; exit 1; }
+    cp ../headers/{.config,Module.symvers,vmlinux} .
+    options=("-j$(nproc)" "LOCALVERSION=${release#"$(make -s kernelversion)"}")
+    make "${options[@]}" modules_prepare </dev/null
+    [[ $(make -s "${options[@]}" kernelrelease) == "$release" ]] ||
+        { echo "the tree calls itself $(cat include/config/kernel.release), not $release"; exit 1; }
+    diff <(grep -v _VERSION_TEXT= ../headers/.config) <(grep -v _VERSION_TEXT= .config) ||
+        { echo "the tree's configuration is not that of $release"; exit 1; }
+    rm -r ../headers
+}
+
+# The proof that the tree matches: Debian's kernel and the tree export the same Rust symbols,
+# whose mangled names hold hashes of the compiler and of what was compiled.
+compare_symbols() {
+    local debian ours missing extra
+    cd /kernel/tree
+    debian=$(awk '$3 == "vmlinux" && $2 ~ /^(_R|rust_)/ { print $2 }' Module.symvers | sort -u)
+    ours=$(sed -n 's/^EXPORT_SYMBOL_RUST_GPL(\(.*\));$/\1/p' rust/exports_*_generated.h | sort -u)
+    missing=$(comm -23 <(echo "$debian") <(echo "$ours") | grep -c . || true)
+    extra=$(comm -13 <(echo "$debian") <(echo "$ours") | grep -c . || true)
+    echo "Rust symbols: $(($(grep -c . <<<"$debian") - missing)) of $(grep -c . <<<"$debian")" \
+        "that Debian exports match, $extra more in the tree" | tee /kernel/symbols
+    ((missing == 0)) || { echo "$missing Rust symbols that Debian exports are missing"; exit 1; }
+}
