@@ -6,11 +6,13 @@
 //! Data flows one way, and each part knows only what stands before it:
 //!
 //! * [`sys`] wraps the kernel's structures. It is the only place with `unsafe` code.
+//! * [`query`] says which records a reader wants.
 //! * [`snapshot`] collects what they say into plain data of its own.
 //! * [`render`] writes that as text, in the pieces of [`text`].
 //! * [`proc_file`] ties them together: it decides who may read, and when a snapshot is taken.
 
 mod proc_file;
+mod query;
 mod render;
 mod snapshot;
 mod sys;

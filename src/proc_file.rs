@@ -5,12 +5,17 @@
 #![deny(unsafe_code)]
 
 use crate::{
+    query::{
+        Invalid,
+        Query, //
+    },
     snapshot::{
         Snapshot,
         Sources, //
     },
     sys::{
         access,
+        log,
         procfs::ProcFile, //
     },
     text::Text,
@@ -20,7 +25,8 @@ use kernel::{
     iov::IovIterDest,
     new_mutex,
     prelude::*,
-    sync::Mutex, //
+    sync::Mutex,
+    uaccess::UserSliceReader, //
 };
 
 /// The file.
@@ -29,9 +35,17 @@ pub(crate) struct NsInspectFile;
 /// One who has it open.
 #[pin_data]
 pub(crate) struct Open {
-    /// The text, from the first read on: all reads are of the same snapshot.
     #[pin]
-    text: Mutex<Option<Text>>,
+    state: Mutex<State>,
+}
+
+/// What one who has it open has asked for, and got.
+struct State {
+    query: Query,
+    /// The query is newer than the text.
+    is_pending: bool,
+    /// The text, from the first read on: all reads until the next query are of the same snapshot.
+    text: Option<Text>,
 }
 
 impl ProcFile for NsInspectFile {
@@ -45,7 +59,14 @@ impl ProcFile for NsInspectFile {
         access::check_may_see_all_namespaces()?;
         KBox::try_pin_init(
             try_pin_init!(Open {
-                text <- new_mutex!(None, "nsinspect_text"),
+                state <- new_mutex!(
+                    State {
+                        query: Query::EVERYTHING,
+                        is_pending: false,
+                        text: None,
+                    },
+                    "nsinspect_file"
+                ),
             }),
             GFP_KERNEL_ACCOUNT,
         )
@@ -61,11 +82,43 @@ impl ProcFile for NsInspectFile {
         pos: &mut i64,
         to: &mut IovIterDest<'_>,
     ) -> Result<usize> {
-        let mut text = open.text.lock();
-        if let Some(text) = &*text {
-            return text.read(pos, to);
+        let mut state = open.state.lock();
+        if state.is_pending && *pos == 0 {
+            state.text = None;
         }
-        let taken = Snapshot::take(sources, file)?.render()?;
-        text.insert(taken).read(pos, to)
+        if state.text.is_none() {
+            state.text = Some(Snapshot::take(sources, &state.query, file)?.render()?);
+            state.is_pending = false;
+        }
+        state.text.as_ref().ok_or(EINVAL)?.read(pos, to)
+    }
+
+    /// Takes one query. The former one stays in force if it is none.
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG` if it is too long; `EINVAL` if it is malformed; `EFAULT`; `ENOMEM`.
+    fn write(open: Pin<&Open>, from: UserSliceReader) -> Result {
+        let query = Self::parse(from)?;
+        let mut state = open.state.lock();
+        state.query = query;
+        state.is_pending = true;
+        Ok(())
+    }
+}
+
+impl NsInspectFile {
+    fn parse(mut from: UserSliceReader) -> Result<Query> {
+        let parsed = if from.len() > Query::MAX_BYTES {
+            Err(Invalid::TooLong)
+        } else {
+            let mut line = KVec::from_elem(0, from.len(), GFP_KERNEL_ACCOUNT)?;
+            from.read_slice(&mut line)?;
+            Query::parse(&line)
+        };
+        parsed.map_err(|invalid| {
+            log::rate_limited(|| pr_notice!("not a query: {}\n", invalid.reason()));
+            invalid.into()
+        })
     }
 }

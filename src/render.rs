@@ -174,23 +174,31 @@ impl Snapshot {
         fields!(to, release: Escaped(system::release()), uptime: self.uptime);
         to.push(b"\n")?;
 
-        for ns in &self.namespaces {
+        let show = self.show();
+        let namespaces = shown(show.ns, &self.namespaces);
+        for ns in namespaces {
             self.render_ns(ns, to)?;
         }
-        for task in self.tasks() {
+        let tasks = shown(show.tasks, self.tasks());
+        for task in tasks {
             self.render_task(task, to)?;
         }
-        for mount in &self.mounts {
+        let threads = shown(show.threads, self.threads());
+        for thread in threads {
+            self.render_thread(thread, to)?;
+        }
+        let mounts = shown(show.mounts, &self.mounts);
+        for mount in mounts {
             self.render_mount(mount, to)?;
         }
 
         to.push(b"end")?;
         fields!(
             to,
-            ns: self.namespaces.len() as u64,
-            tasks: self.tasks().len() as u64,
-            threads: 0_u32,
-            mounts: self.mounts.len() as u64,
+            ns: namespaces.len() as u64,
+            tasks: tasks.len() as u64,
+            threads: threads.len() as u64,
+            mounts: mounts.len() as u64,
         );
         to.push(b"\n")?;
         Ok(text)
@@ -264,20 +272,10 @@ impl Snapshot {
 
     fn render_task(&self, task: &TaskRecord, to: &mut Text) -> Result {
         let levels = self.levels(task);
-        let nsproxy = |get: fn(&NsProxy) -> Option<Inum>| task.nsproxy.as_ref().and_then(get);
-        let root = self.root(task);
-
         to.push(b"task ")?;
-        levels.first().map(|level| level.nr).put(to)?;
+        self.render_numbers(task, false, to)?;
         fields!(
             to,
-            comm: until_nul(&task.comm),
-            level: levels.len().saturating_sub(1) as u64,
-            upid: List(levels, |level: &Level, to: &mut Text| {
-                level.nr.put(to)?;
-                to.push(b"@")?;
-                level.ns.put(to)
-            }),
             pgid: List(levels, |level: &Level, to: &mut Text| level.pgid.put(to)),
             sid: List(levels, |level: &Level, to: &mut Text| level.sid.put(to)),
             ppid: task.ppid,
@@ -287,6 +285,56 @@ impl Snapshot {
             state: Word(&[task.state]),
             kind: Word(if task.is_kthread { b"kthread" } else { b"user" }),
             start: task.start,
+        );
+        self.render_spaces(task, to)?;
+        if task.is_unlisted {
+            fields!(to, unlisted: true);
+        }
+        to.push(b"\n")
+    }
+
+    /// What threads of one process have in common is left out.
+    fn render_thread(&self, task: &TaskRecord, to: &mut Text) -> Result {
+        to.push(b"thread ")?;
+        self.render_numbers(task, true, to)?;
+        fields!(
+            to,
+            uid: task.uid,
+            gid: task.gid,
+            state: Word(&[task.state]),
+            start: task.start,
+        );
+        self.render_spaces(task, to)?;
+        to.push(b"\n")
+    }
+
+    /// The fields that task and thread records begin with.
+    fn render_numbers(&self, task: &TaskRecord, is_thread: bool, to: &mut Text) -> Result {
+        let levels = self.levels(task);
+        levels.first().map(|level| level.nr).put(to)?;
+        if is_thread {
+            fields!(to, tgid: task.tgid);
+        }
+        fields!(
+            to,
+            comm: until_nul(&task.comm),
+            level: levels.len().saturating_sub(1) as u64,
+            upid: List(levels, |level: &Level, to: &mut Text| {
+                level.nr.put(to)?;
+                to.push(b"@")?;
+                level.ns.put(to)
+            }),
+        );
+        Ok(())
+    }
+
+    /// The fields that task and thread records end with.
+    fn render_spaces(&self, task: &TaskRecord, to: &mut Text) -> Result {
+        let levels = self.levels(task);
+        let nsproxy = |get: fn(&NsProxy) -> Option<Inum>| task.nsproxy.as_ref().and_then(get);
+        let root = self.root(task);
+        fields!(
+            to,
             pidns: levels.last().and_then(|level| level.ns),
             pid_for_children: nsproxy(|nsproxy| nsproxy.pid_for_children),
             mntns: nsproxy(|nsproxy| nsproxy.mnt),
@@ -301,7 +349,7 @@ impl Snapshot {
             root: root.map(|(path, _)| path),
             cgroup: self.cgroup(task),
         );
-        to.push(b"\n")
+        Ok(())
     }
 
     fn render_mount(&self, mount: &MountRecord, to: &mut Text) -> Result {
@@ -316,6 +364,15 @@ impl Snapshot {
         })?;
         to.push(self.line(mount))?;
         to.push(b"\n")
+    }
+}
+
+/// All of them, or none.
+fn shown<T>(is_shown: bool, records: &[T]) -> &[T] {
+    if is_shown {
+        records
+    } else {
+        &[]
     }
 }
 

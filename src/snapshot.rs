@@ -10,9 +10,15 @@
 mod reserved;
 mod tasks;
 
+use crate::query::{
+    Device,
+    Query,
+    Show, //
+};
 use crate::sys::{
     mount::{
         LineBuf,
+        Mount,
         MountOps,
         NamespaceSem,
         Options,
@@ -35,7 +41,11 @@ use kernel::{
     fs::LocalFile,
     prelude::*, //
 };
-use tasks::Tasks;
+use tasks::{
+    Filter,
+    Tasks,
+    MAX_CGROUP_PATH, //
+};
 
 /// Where the kernel keeps what a snapshot shows.
 pub(crate) struct Sources {
@@ -96,18 +106,22 @@ impl Name {
     }
 }
 
-/// A process.
+/// A process or a thread.
 pub(crate) struct TaskRecord {
     /// Which of all the levels are its own, from level 0 on.
     levels: Range<u32>,
     /// NULs included.
     pub(crate) comm: [u8; COMM_LEN],
+    /// The number of its process in the initial pid namespace.
+    pub(crate) tgid: i32,
     pub(crate) ppid: i32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
     pub(crate) threads: u32,
     pub(crate) state: u8,
     pub(crate) is_kthread: bool,
+    /// It is not on the task list.
+    pub(crate) is_unlisted: bool,
     /// Nanoseconds since boot.
     pub(crate) start: u64,
     /// `None` once the task has given it back.
@@ -133,8 +147,8 @@ pub(crate) struct NsRecord {
     pub(crate) inum: Option<Inum>,
     pub(crate) id: u64,
     pub(crate) owner: Option<Inum>,
-    /// Processes in it.
-    pub(crate) tasks: u32,
+    /// Processes in it; `None` if not all processes were looked at.
+    pub(crate) tasks: Option<u32>,
     pub(crate) refs: i64,
     pub(crate) active: i32,
     pub(crate) detail: Detail,
@@ -160,6 +174,9 @@ pub(crate) struct Snapshot {
     pub(crate) uptime: u64,
     pub(crate) namespaces: KVVec<NsRecord>,
     pub(crate) mounts: KVVec<MountRecord>,
+    show: Show,
+    /// All processes were looked at, so that one knows how many are in a namespace.
+    counted: bool,
     tasks: Tasks,
     roots: KVVec<Root>,
     /// Where the paths and lines of all the above stand, but for the paths in `tasks`.
@@ -167,7 +184,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes one, on behalf of the reader who opened `file`.
+    /// Takes one of what `query` asks for, on behalf of the reader who opened `file`.
     ///
     /// Processes come first, then namespaces, then mounts: so a namespace that a process was seen
     /// in is among the namespaces unless both ended meanwhile.
@@ -175,19 +192,57 @@ impl Snapshot {
     /// # Errors
     ///
     /// `ENOMEM`
-    pub(crate) fn take(sources: &Sources, file: &LocalFile) -> Result<Self> {
+    pub(crate) fn take(sources: &Sources, query: &Query, file: &LocalFile) -> Result<Self> {
+        let show = query.show();
+        let with_device = match query.dev {
+            Some(device) => Some(sources.mnt_namespaces_with(device)?),
+            None => None,
+        };
+        let uptime = system::uptime();
+        let is_one = query.pid.is_some() || query.upid.is_some();
+        let tasks = Self::tasks_of(
+            sources,
+            query,
+            Filter {
+                ns: query.ns,
+                mnt: with_device.as_deref(),
+                threads: show.threads,
+            },
+        )?;
         let mut snapshot = Self {
-            uptime: system::uptime(),
+            uptime,
+            show: Show {
+                // It was asked for, as if it were a process.
+                threads: show.threads || query.show.is_none() && is_one,
+                ..show
+            },
             namespaces: KVVec::new(),
             mounts: KVVec::new(),
-            tasks: Tasks::collect()?,
+            counted: !is_one,
+            tasks,
             roots: KVVec::new(),
             strings: KVVec::new(),
         };
+        snapshot.locate_roots(sources)?;
+        if !(show.ns || show.mounts) {
+            return Ok(snapshot);
+        }
+
+        let subject = is_one.then(|| snapshot.subject());
         // The references to namespaces are dropped when this is done, or failed.
-        let namespaces = sources.namespaces.collect()?;
-        let mut line = LineBuf::new(Options::of_system())?;
-        let mut located = false;
+        let namespaces = sources.namespaces.collect(|kind, inum| {
+            (show.ns || kind == Kind::Mnt)
+                && query.ns.is_none_or(|ns| inum.get() == ns)
+                && subject.is_none_or(|subject| subject.is_in(inum))
+                && with_device.as_ref().is_none_or(|mnt| mnt.contains(&inum))
+        })?;
+        let mut view = View {
+            line: LineBuf::new(Options::of_system(query.propagate_from))?,
+            path: PathBuf::new()?,
+            file,
+            dev: query.dev,
+            root: subject.and_then(|subject| subject.root),
+        };
         for namespace in &namespaces {
             let record = snapshot.ns_record(namespace)?;
             snapshot.namespaces.push(record, GFP_KERNEL_ACCOUNT)?;
@@ -195,25 +250,94 @@ impl Snapshot {
                 continue;
             };
             let sem = sources.mounts.lock(mnt);
-            snapshot.add_mounts(&sem, namespace, &mut line, file)?;
-            if !located {
-                located = true;
-                snapshot.locate_roots(&sem)?;
+            // All that is said about the mounts is of one moment.
+            if let Some(record) = snapshot.namespaces.last_mut() {
+                record.detail = namespace.detail();
+                record.root_mount = sem.root_id();
+            }
+            let is_own = subject.is_none_or(|subject| subject.mnt == namespace.inum());
+            if show.mounts && is_own {
+                snapshot.add_mounts(&sem, namespace.inum(), &mut view)?;
             }
         }
         Ok(snapshot)
     }
 
-    /// The processes, in the order of `init_task.tasks`.
-    pub(crate) fn tasks(&self) -> &[TaskRecord] {
-        self.tasks.records.items()
+    /// The processes and threads that a query asks for.
+    fn tasks_of(sources: &Sources, query: &Query, filter: Filter<'_>) -> Result<Tasks> {
+        let Some(upid) = query.upid else {
+            return match query.pid {
+                Some(pid) => Tasks::collect_one(pid, None, filter),
+                // Without namespaces, which say how many processes they have, they are of no use.
+                None if !(query.show().ns || query.show().tasks || query.show().threads) => {
+                    Tasks::none()
+                }
+                None => Tasks::collect(filter),
+            };
+        };
+        let found = sources
+            .namespaces
+            .collect(|kind, inum| kind == Kind::Pid && inum.get() == upid.ns)?;
+        let Some(ns) = found.first() else {
+            return Tasks::none();
+        };
+        let tasks = Tasks::collect_one(upid.nr, Some(ns), filter)?;
+        // The same process must have both numbers, if both were asked for.
+        let is_other = |pid| {
+            let one = tasks.processes.items().first();
+            let one = one.or(tasks.threads.items().first());
+            one.and_then(|task| tasks.levels(task).first())
+                .is_some_and(|level| level.nr != pid)
+        };
+        if query.pid.is_some_and(is_other) {
+            return Tasks::none();
+        }
+        Ok(tasks)
     }
 
-    /// The numbers of a process, from level 0 on.
+    /// The one process or thread that was asked for.
+    fn subject(&self) -> Subject {
+        let processes = self.tasks.processes.items().first();
+        let Some(task) = processes.or(self.tasks.threads.items().first()) else {
+            return Subject::default();
+        };
+        let nsproxy = task.nsproxy.unwrap_or_default();
+        Subject {
+            namespaces: [
+                self.levels(task).last().and_then(|level| level.ns),
+                task.user_ns,
+                nsproxy.pid_for_children,
+                nsproxy.mnt,
+                nsproxy.uts,
+                nsproxy.ipc,
+                nsproxy.net,
+                nsproxy.cgroup,
+                nsproxy.time,
+                nsproxy.time_for_children,
+            ],
+            mnt: nsproxy.mnt,
+            root: task.root,
+        }
+    }
+
+    /// Which kinds of records are shown.
+    pub(crate) fn show(&self) -> Show {
+        self.show
+    }
+
+    /// The processes, in the order of `init_task.tasks`, and then those that are not on that list.
+    pub(crate) fn tasks(&self) -> &[TaskRecord] {
+        self.tasks.processes.items()
+    }
+
+    /// The threads, by process in the same order.
+    pub(crate) fn threads(&self) -> &[TaskRecord] {
+        self.tasks.threads.items()
+    }
+
+    /// The numbers of a process or thread, from level 0 on.
     pub(crate) fn levels(&self, task: &TaskRecord) -> &[Level] {
-        // CAST: Indices into memory.
-        let range = task.levels.start as usize..task.levels.end as usize;
-        self.tasks.levels.items().get(range).unwrap_or_default()
+        self.tasks.levels(task)
     }
 
     /// The path of a process's root, and whether that is another one than that of its mount
@@ -250,7 +374,9 @@ impl Snapshot {
             inum,
             id: namespace.id(),
             owner: namespace.owner(),
-            tasks: inum.map_or(0, |inum| self.tasks.count_in(inum)),
+            tasks: self
+                .counted
+                .then(|| inum.map_or(0, |inum| self.tasks.count_in(inum))),
             refs: namespace.refs(),
             active: namespace.active(),
             detail: namespace.detail(),
@@ -272,7 +398,7 @@ impl Snapshot {
                     self.strings.truncate(begin + len);
                     break;
                 }
-                Err(_) if room >= tasks::MAX_CGROUP_PATH => {
+                Err(_) if room >= MAX_CGROUP_PATH => {
                     self.strings.truncate(begin + room - 1);
                     cut = true;
                     break;
@@ -289,25 +415,31 @@ impl Snapshot {
         })
     }
 
-    /// Adds the mounts of the namespace whose mounts `sem` holds. All of them are of one moment, and
-    /// so is what the namespace's own record, the last one, says about them.
+    /// Adds the mounts of the namespace whose mounts `sem` holds.
     fn add_mounts(
         &mut self,
         sem: &NamespaceSem<'_>,
-        namespace: &Namespace,
-        line: &mut LineBuf,
-        file: &LocalFile,
+        ns: Option<Inum>,
+        view: &mut View<'_>,
     ) -> Result {
-        if let Some(record) = self.namespaces.last_mut() {
-            record.detail = namespace.detail();
-            record.root_mount = sem.root_id();
-        }
+        // CAST: An index into memory.
+        let root = view
+            .root
+            .map(|root| self.tasks.roots.items().get(root as usize));
         for mount in sem.mounts() {
+            if view.dev.is_some_and(|dev| !is_on(&mount, dev)) {
+                continue;
+            }
+            if let Some(Some(root)) = root {
+                if !mount.is_seen_from(root, &mut view.path)? {
+                    continue;
+                }
+            }
             let begin = self.strings.len();
-            let (reach, line) = line.write(&mount, file)?;
+            let (reach, line) = view.line.write(&mount, view.file)?;
             self.strings.extend_from_slice(line, GFP_KERNEL_ACCOUNT)?;
             let record = MountRecord {
-                ns: namespace.inum(),
+                ns,
                 id: mount.id(),
                 reach,
                 line: begin..self.strings.len(),
@@ -319,8 +451,9 @@ impl Snapshot {
 
     /// Finds out where the root directories of the processes lie. No mount moves meanwhile, of
     /// whatever namespace.
-    fn locate_roots(&mut self, sem: &NamespaceSem<'_>) -> Result {
+    fn locate_roots(&mut self, sources: &Sources) -> Result {
         let mut path = PathBuf::new()?;
+        let sem = sources.mounts.lock_any()?;
         for root in self.tasks.roots.items() {
             let location = sem.locate(root, &mut path)?;
             let begin = self.strings.len();
@@ -338,4 +471,53 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+impl Sources {
+    /// The mount namespaces that have a mount of a device.
+    fn mnt_namespaces_with(&self, device: Device) -> Result<KVVec<Inum>> {
+        let mut with_device = KVVec::new();
+        for namespace in &self.namespaces.collect(|kind, _| kind == Kind::Mnt)? {
+            let (Some(mnt), Some(inum)) = (namespace.as_mnt(), namespace.inum()) else {
+                continue;
+            };
+            let sem = self.mounts.lock(mnt);
+            let has_device = sem.mounts().any(|mount| is_on(&mount, device));
+            drop(sem);
+            if has_device {
+                with_device.push(inum, GFP_KERNEL_ACCOUNT)?;
+            }
+        }
+        Ok(with_device)
+    }
+}
+
+fn is_on(mount: &Mount<'_>, device: Device) -> bool {
+    mount.device() == (device.major, device.minor)
+}
+
+/// The one process or thread that was asked for. There may be none.
+#[derive(Clone, Copy, Default)]
+struct Subject {
+    namespaces: [Option<Inum>; 10],
+    mnt: Option<Inum>,
+    /// Which of all roots.
+    root: Option<u32>,
+}
+
+impl Subject {
+    fn is_in(&self, ns: Inum) -> bool {
+        self.namespaces.contains(&Some(ns))
+    }
+}
+
+/// How mounts are shown, and which of them.
+struct View<'a> {
+    line: LineBuf,
+    path: PathBuf,
+    file: &'a LocalFile,
+    /// Only those of this device.
+    dev: Option<Device>,
+    /// Only those that a process with this root sees.
+    root: Option<u32>,
 }

@@ -10,6 +10,7 @@ mod bindings;
 
 pub(crate) mod access;
 pub(crate) mod cgroup;
+pub(crate) mod log;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod nsproxy;

@@ -18,25 +18,37 @@ use super::{
 };
 use crate::sys::{
     cgroup::Cgroup,
-    namespace::Inum,
+    namespace::{
+        Inum,
+        Namespace, //
+    },
+    nsproxy::NsProxy,
     path::{
         PathKey,
         PathRef, //
     },
     pid::Pid,
     task::{
+        self,
         for_each_process,
         Breaks,
+        HeldTask,
         PidType,
         Task,
         Walk, //
     },
 };
-use core::ops::{
-    ControlFlow,
-    Range, //
+use core::{
+    convert::Infallible,
+    ops::{
+        ControlFlow,
+        Range, //
+    },
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    sync::rcu, //
+};
 
 /// How often a walk may lose its place before it goes without breaks, which cannot get lost.
 const LOST_WALKS: u32 = 3;
@@ -92,9 +104,60 @@ impl Keyed for CgroupName {
     }
 }
 
-/// What a walk of the task list collects.
+/// Which processes and threads are collected.
+#[derive(Clone, Copy)]
+pub(super) struct Filter<'a> {
+    /// Only what is in the namespace with this inode number.
+    pub(super) ns: Option<u32>,
+    /// Only what is in one of these mount namespaces.
+    pub(super) mnt: Option<&'a [Inum]>,
+    /// Threads, too.
+    pub(super) threads: bool,
+}
+
+impl Filter<'_> {
+    fn keeps(&self, spaces: &Spaces) -> bool {
+        let in_ns = |ns: u32| spaces.all().any(|own| own.get() == ns);
+        let in_mnt = |mnt: &[Inum]| spaces.mnt().is_some_and(|own| mnt.contains(&own));
+        self.ns.is_none_or(in_ns) && self.mnt.is_none_or(in_mnt)
+    }
+}
+
+/// The namespaces that a task is in.
+#[derive(Clone, Copy)]
+struct Spaces {
+    pid: Option<Inum>,
+    user: Option<Inum>,
+    nsproxy: Option<NsProxy>,
+}
+
+impl Spaces {
+    fn mnt(&self) -> Option<Inum> {
+        self.nsproxy.and_then(|nsproxy| nsproxy.mnt)
+    }
+
+    /// One of each type; those that are for children only are not among them.
+    fn all(&self) -> impl Iterator<Item = Inum> {
+        let nsproxy = self.nsproxy.unwrap_or_default();
+        [
+            self.pid,
+            self.user,
+            nsproxy.mnt,
+            nsproxy.uts,
+            nsproxy.ipc,
+            nsproxy.net,
+            nsproxy.cgroup,
+            nsproxy.time,
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+/// What is collected about processes and threads.
 pub(super) struct Tasks {
-    pub(super) records: Reserved<TaskRecord>,
+    pub(super) processes: Reserved<TaskRecord>,
+    pub(super) threads: Reserved<TaskRecord>,
     pub(super) levels: Reserved<Level>,
     /// The root directories, each once.
     pub(super) roots: Interner<PathRef>,
@@ -102,6 +165,8 @@ pub(super) struct Tasks {
     pub(super) cgroups: Interner<CgroupName>,
     /// Where the paths of the cgroups stand.
     pub(super) cgroup_paths: Reserved<u8>,
+    /// The numbers of all processes that the walk came across, kept or not.
+    visited: Reserved<i32>,
     counts: Interner<Count>,
     /// Where a path is written first.
     scratch: KVVec<u8>,
@@ -109,30 +174,50 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Walks the task list.
+    /// Nothing yet, and room for `room` processes.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
-    pub(super) fn collect() -> Result<Self> {
+    fn with_room(room: usize) -> Result<Self> {
+        // In most systems one or two levels, and far fewer roots and cgroups than processes, are
+        // all there is.
+        Ok(Self {
+            processes: Reserved::with_capacity(room)?,
+            threads: Reserved::with_capacity(0)?,
+            levels: Reserved::with_capacity(room + room / 2)?,
+            roots: Interner::with_capacity(room.min(64))?,
+            cgroups: Interner::with_capacity(room.min(128))?,
+            cgroup_paths: Reserved::with_capacity(room.min(128) * 64)?,
+            visited: Reserved::with_capacity(room)?,
+            counts: Interner::with_capacity(room.min(256))?,
+            scratch: KVVec::from_elem(0, 4096, GFP_KERNEL_ACCOUNT)?,
+            scratch_short: false,
+        })
+    }
+
+    /// Nothing at all.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(super) fn none() -> Result<Self> {
+        Self::with_room(1)
+    }
+
+    /// Walks the task list, and then looks for processes that are not on it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(super) fn collect(filter: Filter<'_>) -> Result<Self> {
         let mut count = 0_usize;
         let Ok(_) = for_each_process(Breaks::None, |_| {
             count += 1;
-            ControlFlow::<core::convert::Infallible>::Continue(())
+            ControlFlow::<Infallible>::Continue(())
         });
-        // Some more, for those that are born meanwhile. In most systems one or two levels, and far
-        // fewer roots and cgroups than processes, are all there is.
-        let room = count + count / 8 + 64;
-        let mut tasks = Self {
-            records: Reserved::with_capacity(room)?,
-            levels: Reserved::with_capacity(room + room / 2)?,
-            roots: Interner::with_capacity(64)?,
-            cgroups: Interner::with_capacity(128)?,
-            cgroup_paths: Reserved::with_capacity(8192)?,
-            counts: Interner::with_capacity(256)?,
-            scratch: KVVec::from_elem(0, 4096, GFP_KERNEL_ACCOUNT)?,
-            scratch_short: false,
-        };
+        // Some more, for those that are born meanwhile.
+        let mut tasks = Self::with_room(count + count / 8 + 64)?;
         let mut lost = 0;
         loop {
             let breaks = if lost < LOST_WALKS {
@@ -140,11 +225,17 @@ impl Tasks {
             } else {
                 Breaks::None
             };
-            match for_each_process(breaks, |task| match tasks.add(&task) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(full) => ControlFlow::Break(full),
-            }) {
-                Ok(Walk::Complete) => return Ok(tasks),
+            let walk = for_each_process(breaks, |task| {
+                match tasks.add_process(&task, filter, false) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(full) => ControlFlow::Break(full),
+                }
+            });
+            match walk {
+                Ok(Walk::Complete) => match tasks.add_unlisted(filter)? {
+                    Ok(()) => return Ok(tasks),
+                    Err(Full) => {}
+                },
                 Ok(Walk::Lost) => lost += 1,
                 Err(Full) => {}
             }
@@ -152,17 +243,52 @@ impl Tasks {
         }
     }
 
-    /// How many processes are in a namespace.
+    /// Collects one process or thread alone: the one with the number `nr` in the pid namespace `ns`,
+    /// or in the initial one.
+    ///
+    /// Of a process all threads are collected if the filter wants threads, of a thread that is not
+    /// its process's leader only itself, as a thread. No processes are counted.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(super) fn collect_one(nr: i32, ns: Option<&Namespace>, filter: Filter<'_>) -> Result<Self> {
+        let mut tasks = Self::with_room(4)?;
+        loop {
+            let rcu = rcu::read_lock();
+            let added = match task::find(nr, ns, &rcu) {
+                None => Ok(()),
+                Some(task) if task.is_leader() => tasks.add_process(&task, filter, false),
+                Some(task) => tasks.add_thread(&task, filter),
+            };
+            drop(rcu);
+            match added {
+                Ok(()) => return Ok(tasks),
+                Err(Full) => tasks.restart()?,
+            }
+        }
+    }
+
+    /// The numbers of a process or thread, from level 0 on.
+    pub(super) fn levels(&self, task: &TaskRecord) -> &[Level] {
+        // CAST: Indices into memory.
+        let range = task.levels.start as usize..task.levels.end as usize;
+        self.levels.items().get(range).unwrap_or_default()
+    }
+
+    /// How many processes are in a namespace; only after [`Tasks::collect`].
     pub(super) fn count_in(&self, ns: Inum) -> u32 {
         self.counts.find(ns).map_or(0, |count| count.tasks)
     }
 
     fn restart(&mut self) -> Result {
-        self.records.restart()?;
+        self.processes.restart()?;
+        self.threads.restart()?;
         self.levels.restart()?;
         self.roots.restart()?;
         self.cgroups.restart()?;
         self.cgroup_paths.restart()?;
+        self.visited.restart()?;
         self.counts.restart()?;
         if self.scratch_short {
             self.scratch_short = false;
@@ -172,51 +298,139 @@ impl Tasks {
         Ok(())
     }
 
-    fn add(&mut self, task: &Task<'_>) -> Result<(), Full> {
-        // Reaped since the walk came to it: it did not live throughout.
-        let Some(pid) = task.pid() else {
+    fn add_process(
+        &mut self,
+        task: &Task<'_>,
+        filter: Filter<'_>,
+        is_unlisted: bool,
+    ) -> Result<(), Full> {
+        let Some((spaces, mut record)) = self.record(task, filter)? else {
             return Ok(());
         };
-        let levels = self.add_levels(task, &pid)?;
-        let pid_ns = pid.upid(pid.level()).and_then(|upid| upid.ns());
+        self.visited.push(task.tgid())?;
+        for ns in spaces.all() {
+            self.count(ns)?;
+        }
+        if let Some(record) = &mut record {
+            record.is_unlisted = is_unlisted;
+        }
+        if let Some(record) = record {
+            self.processes.push(record)?;
+        }
+        if filter.threads {
+            let added = task.for_each_thread(|thread| match self.add_thread(&thread, filter) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(full) => ControlFlow::Break(full),
+            });
+            if let ControlFlow::Break(full) = added {
+                return Err(full);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_thread(&mut self, thread: &Task<'_>, filter: Filter<'_>) -> Result<(), Full> {
+        if let Some((_, Some(record))) = self.record(thread, filter)? {
+            self.threads.push(record)?;
+        }
+        Ok(())
+    }
+
+    /// What there is to know about a task, if the filter keeps it; nothing at all if it was reaped
+    /// since the walk came to it, and so did not live throughout.
+    fn record(
+        &mut self,
+        task: &Task<'_>,
+        filter: Filter<'_>,
+    ) -> Result<Option<(Spaces, Option<TaskRecord>)>, Full> {
+        let Some(pid) = task.pid() else {
+            return Ok(None);
+        };
         let cred = task.cred();
-        let cgroup = self.add_cgroup(&task.cgroup())?;
+        let mut spaces = Spaces {
+            pid: pid.upid(pid.level()).and_then(|upid| upid.ns()),
+            user: cred.user_ns,
+            nsproxy: None,
+        };
 
         let lock = task.lock();
-        let nsproxy = lock.nsproxy();
+        spaces.nsproxy = lock.nsproxy();
+        if !filter.keeps(&spaces) {
+            return Ok(Some((spaces, None)));
+        }
         let root = match lock.root() {
             Some(root) => Some(self.roots.find_or_add(root.key(), || Ok(root.to_ref()))?),
             None => None,
         };
         drop(lock);
 
-        self.records.push(TaskRecord {
-            levels,
+        let record = TaskRecord {
+            levels: self.add_levels(task, &pid)?,
             comm: task.comm(),
+            tgid: task.tgid(),
             ppid: task.ppid(&pid),
             uid: cred.uid,
             gid: cred.gid,
             threads: task.threads(),
             state: task.state(),
             is_kthread: task.is_kthread(),
+            is_unlisted: false,
             start: task.start_boottime(),
-            nsproxy,
+            nsproxy: spaces.nsproxy,
             user_ns: cred.user_ns,
             root,
-            cgroup,
-        })?;
+            cgroup: self.add_cgroup(&task.cgroup())?,
+        };
+        Ok(Some((spaces, Some(record))))
+    }
 
-        self.count(pid_ns)?;
-        self.count(cred.user_ns)?;
-        if let Some(nsproxy) = nsproxy {
-            self.count(nsproxy.mnt)?;
-            self.count(nsproxy.uts)?;
-            self.count(nsproxy.ipc)?;
-            self.count(nsproxy.net)?;
-            self.count(nsproxy.cgroup)?;
-            self.count(nsproxy.time)?;
+    /// Looks for processes that can be found by their number, but are not on the task list, and adds
+    /// them. The outer error is `ENOMEM`.
+    ///
+    /// That the walk did not come across a process says little: it may have been born since. Such
+    /// processes are looked for on the list again, and those that are not on it either, although
+    /// they live, once more when nobody can be in the middle of linking or unlinking them.
+    fn add_unlisted(&mut self, filter: Filter<'_>) -> Result<Result<(), Full>> {
+        let seen = Numbers::of(self.visited.items())?;
+        let mut suspects = KVec::with_capacity(SUSPECTS, GFP_KERNEL_ACCOUNT)?;
+        let mut from = 1;
+        loop {
+            let rcu = rcu::read_lock();
+            let mut examined = 0;
+            let mut is_last = false;
+            while examined < NUMBERS_AT_ONCE && suspects.len() < SUSPECTS {
+                let Some((nr, task)) = task::next_by_number(from, &rcu) else {
+                    is_last = true;
+                    break;
+                };
+                if let Some(task) = task.filter(|_| !seen.contains(nr)) {
+                    // There is room, as just seen.
+                    let _ = suspects.push_within_capacity(task.hold());
+                }
+                from = nr.saturating_add(1);
+                examined += 1;
+            }
+            drop(rcu);
+
+            drop_linked(&mut suspects);
+            if !suspects.is_empty() {
+                task::wait_for_readers();
+                drop_linked(&mut suspects);
+            }
+            let rcu = rcu::read_lock();
+            for suspect in &suspects {
+                let task = suspect.task(&rcu);
+                if let Err(full) = self.add_process(&task, filter, true) {
+                    drop(rcu);
+                    return Ok(Err(full));
+                }
+            }
+            drop(rcu);
+            suspects.clear();
+            if is_last {
+                return Ok(Ok(()));
+            }
         }
-        Ok(())
     }
 
     fn add_levels(&mut self, task: &Task<'_>, pid: &Pid<'_>) -> Result<Range<u32>, Full> {
@@ -270,15 +484,57 @@ impl Tasks {
         })
     }
 
-    fn count(&mut self, ns: Option<Inum>) -> Result<(), Full> {
-        let Some(ns) = ns else {
-            return Ok(());
-        };
+    fn count(&mut self, ns: Inum) -> Result<(), Full> {
         let index = self.counts.find_or_add(ns, || Ok(Count { ns, tasks: 0 }))?;
         // CAST: An index into memory.
         if let Some(count) = self.counts.items_mut().get_mut(index as usize) {
             count.tasks += 1;
         }
         Ok(())
+    }
+}
+
+/// Numbers that are looked up under one RCU read-side critical section.
+const NUMBERS_AT_ONCE: usize = 1024;
+
+/// Processes that are looked for on the task list in one walk.
+const SUSPECTS: usize = 64;
+
+/// Drops those that are on the task list, and those that have been reaped.
+fn drop_linked(suspects: &mut KVec<HeldTask>) {
+    let mut linked = [false; SUSPECTS];
+    task::mark_linked(suspects, &mut linked);
+    let mut marks = linked.iter();
+    suspects.retain(|suspect| {
+        let is_linked = marks.next().is_none_or(|mark| *mark);
+        !is_linked && suspect.is_listed_by_right()
+    });
+}
+
+/// A set of numbers of processes.
+struct Numbers(KVVec<u64>);
+
+impl Numbers {
+    fn of(numbers: &[i32]) -> Result<Self> {
+        let highest = numbers.iter().copied().max().unwrap_or(0);
+        let words = usize::try_from(highest).unwrap_or(0) / 64 + 1;
+        let mut set = Self(KVVec::from_elem(0, words, GFP_KERNEL_ACCOUNT)?);
+        for number in numbers {
+            let (word, bit) = Self::place(*number);
+            if let Some(word) = set.0.get_mut(word) {
+                *word |= bit;
+            }
+        }
+        Ok(set)
+    }
+
+    fn contains(&self, number: i32) -> bool {
+        let (word, bit) = Self::place(number);
+        self.0.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    fn place(number: i32) -> (usize, u64) {
+        let number = usize::try_from(number).unwrap_or(0);
+        (number / 64, 1 << (number % 64))
     }
 }

@@ -155,6 +155,18 @@ impl MountOps {
         })
     }
 
+    /// Takes `namespace_sem` for reading, to look at mounts of whatever namespace.
+    pub(crate) fn lock_any(&self) -> Result<NamespaceSem<'_>> {
+        // SAFETY: The current task may read its own `nsproxy`; only the task itself changes it, so
+        // the namespace stays until the guard, which no other task can have, is dropped.
+        let ns = unsafe {
+            let current = kernel::task::Task::current_raw().cast::<bindings::task_struct>();
+            let nsproxy = (*current).nsproxy.as_ref().ok_or(ESRCH)?;
+            MntNamespace::from_ptr(NonNull::new(nsproxy.mnt_ns).ok_or(ESRCH)?)
+        };
+        Ok(self.lock(ns))
+    }
+
     /// Takes `namespace_sem` for reading, to walk the mounts of `ns`.
     pub(crate) fn lock<'a>(&'a self, ns: MntNamespace<'a>) -> NamespaceSem<'a> {
         let mut proc_mounts = bindings::proc_mounts {
@@ -343,6 +355,26 @@ impl Mount<'_> {
     /// The id that is never used again. C: `mount::mnt_id_unique`.
     pub(crate) fn id(&self) -> u64 {
         self.raw().mnt_id_unique
+    }
+
+    /// The device number of its super block: major and minor number. C: `super_block::s_dev`.
+    pub(crate) fn device(&self) -> (u32, u32) {
+        // SAFETY: A mount has a super block while it is there; its number is constant by then.
+        let dev = unsafe { (*self.raw().mnt.mnt_sb).s_dev };
+        // C: `MAJOR()` and `MINOR()` of `include/linux/kdev_t.h`.
+        (dev >> 20, dev & ((1 << 20) - 1))
+    }
+
+    /// Whether a process whose root is `root` sees it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn is_seen_from(&self, root: &PathRef, name: &mut PathBuf) -> Result<bool> {
+        let mount = self.raw();
+        // SAFETY: The semaphore is held, and a mount has a reference to its root directory.
+        let way = unsafe { name.write(mount, mount.mnt.mnt_root, Some(root.as_raw()))? };
+        Ok(way == WayUp::AtRoot)
     }
 
     fn raw(&self) -> &bindings::mount {

@@ -140,24 +140,29 @@ impl List {
         })
     }
 
-    /// Takes a reference to each namespace that is on the list, by ascending id.
+    /// Takes a reference to each namespace that is on the list and that `keep`, which must not
+    /// sleep, says yes to; by ascending id.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
-    pub(crate) fn collect(&self) -> Result<KVVec<Namespace>> {
+    pub(crate) fn collect(&self, keep: impl Fn(Kind, Inum) -> bool) -> Result<KVVec<Namespace>> {
+        let keep = |entry: &Entry<'_>| match (entry.kind(), entry.inum()) {
+            (Some(kind), Some(inum)) => keep(kind, inum),
+            _ => false,
+        };
         let mut all = KVVec::new();
         loop {
             let count = {
                 let rcu = rcu::read_lock();
-                self.iter(&rcu).count()
+                self.iter(&rcu).filter(keep).count()
             };
             // Some more, for those that are born meanwhile.
             all.reserve(count + count / 8 + 16, GFP_KERNEL_ACCOUNT)?;
 
             let rcu = rcu::read_lock();
             let mut complete = true;
-            for entry in self.iter(&rcu) {
+            for entry in self.iter(&rcu).filter(keep) {
                 // Before the reference is taken: it cannot be dropped here.
                 if all.len() == all.capacity() {
                     complete = false;
@@ -246,17 +251,28 @@ impl<'g> Iterator for Iter<'g> {
 }
 
 impl Entry<'_> {
+    /// The type of the namespace.
+    fn kind(&self) -> Option<Kind> {
+        // SAFETY: The entry is valid by the type invariants; its type is constant.
+        Kind::from_flag(unsafe { (*self.0).ns_type })
+    }
+
+    /// The inode number of the namespace.
+    fn inum(&self) -> Option<Inum> {
+        // SAFETY: The entry is valid by the type invariants.
+        unsafe { Inum::of(self.0) }
+    }
+
     /// Takes a reference, unless there is none left. C: `__ns_ref_get()`.
     fn get(&self) -> Option<Namespace> {
-        // SAFETY: The entry is valid by the type invariants. `ops` and `ns_type` are constant.
-        let (ops, ns_type, count) = unsafe {
+        // SAFETY: The entry is valid by the type invariants. `ops` is constant.
+        let (ops, count) = unsafe {
             (
                 (*self.0).ops,
-                (*self.0).ns_type,
                 Atomic::from_ptr(&raw mut (*self.0).count.__ns_ref.refs.counter),
             )
         };
-        let kind = Kind::from_flag(ns_type)?;
+        let kind = self.kind()?;
         let ops = NonNull::new(ops.cast_mut())?;
         // SAFETY: As above. With `ns_id` shared with `ns_rcu`, as in 7.2, this is no id any more if
         // the namespace is being freed; its count is 0 then, before and ever after.
@@ -558,6 +574,16 @@ impl Namespace {
         Some(root.path(buf))
     }
 
+    /// The pid namespace, if it is one, as it is seen from inside `sys`.
+    pub(super) fn as_pid_ns(&self) -> Option<*mut bindings::pid_namespace> {
+        if self.kind != Kind::Pid {
+            return None;
+        }
+        // SAFETY: The type is right, as just seen.
+        let ns = unsafe { outer!(self, pid_namespace) };
+        Some(ptr::from_ref(ns).cast_mut())
+    }
+
     /// The mount namespace, if it is one.
     pub(crate) fn as_mnt(&self) -> Option<MntNamespace<'_>> {
         if self.kind != Kind::Mnt {
@@ -594,6 +620,14 @@ impl Drop for Namespace {
 pub(crate) struct MntNamespace<'n>(NonNull<bindings::mnt_namespace>, PhantomData<&'n ()>);
 
 impl MntNamespace<'_> {
+    /// # Safety
+    ///
+    /// There must be a reference to the namespace for as long as the result is used.
+    pub(super) unsafe fn from_ptr(ptr: NonNull<bindings::mnt_namespace>) -> Self {
+        // INVARIANT: As the caller ensures.
+        Self(ptr, PhantomData)
+    }
+
     /// The namespace, as it is seen from inside `sys`.
     pub(super) fn as_ptr(&self) -> *mut bindings::mnt_namespace {
         self.0.as_ptr()

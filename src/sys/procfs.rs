@@ -13,7 +13,12 @@ use kernel::{
     fs::LocalFile,
     iov::IovIterDest,
     prelude::*,
-    types::ForeignOwnable, //
+    types::ForeignOwnable,
+    uaccess::{
+        UserPtr,
+        UserSlice,
+        UserSliceReader, //
+    },
 };
 
 /// What a file in procfs does.
@@ -42,6 +47,13 @@ pub(crate) trait ProcFile: 'static {
         pos: &mut i64,
         to: &mut IovIterDest<'_>,
     ) -> Result<usize>;
+
+    /// Takes all of what one call to `write()` hands over.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `write()` is to fail with.
+    fn write(open: <Self::Open as ForeignOwnable>::Borrowed<'_>, from: UserSliceReader) -> Result;
 }
 
 /// The entry of a [`ProcFile`] in the root of procfs. Dropping it takes the entry away, waits for
@@ -65,6 +77,7 @@ impl<T: ProcFile> Registration<T> {
     const OPS: bindings::proc_ops = bindings::proc_ops {
         proc_open: Some(Self::open),
         proc_read_iter: Some(Self::read_iter),
+        proc_write: Some(Self::write),
         proc_lseek: Some(bindings::no_seek_end_llseek),
         proc_release: Some(Self::release),
         ..Self::NO_OPS
@@ -156,6 +169,32 @@ impl<T: ProcFile> Registration<T> {
         match T::read(context, open, file, &mut kiocb.ki_pos, to) {
             // No more than what `to` has room for, which is at most `MAX_RW_COUNT`.
             Ok(len) => isize::try_from(len).unwrap_or(isize::MAX),
+            Err(e) => e.to_errno() as isize,
+        }
+    }
+
+    /// The file's position goes back to 0, where the answer begins.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be an open file of this type, `from` a pointer of the calling process, which
+    /// writes, and `pos` valid, and not used by others meanwhile.
+    unsafe extern "C" fn write(
+        file: *mut bindings::file,
+        from: *const u8,
+        len: usize,
+        pos: *mut i64,
+    ) -> isize {
+        // SAFETY: The file is open during the call, and `open()` has put a `T::Open` there.
+        let open = unsafe { <T::Open as ForeignOwnable>::borrow((*file).private_data.cast()) };
+        let from = UserSlice::new(UserPtr::from_ptr(from.cast_mut().cast()), len).reader();
+        match T::write(open, from) {
+            Ok(()) => {
+                // SAFETY: The caller ensures that `pos` is valid.
+                unsafe { *pos = 0 };
+                // At most `MAX_RW_COUNT`.
+                isize::try_from(len).unwrap_or(isize::MAX)
+            }
             Err(e) => e.to_errno() as isize,
         }
     }

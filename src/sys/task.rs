@@ -8,16 +8,23 @@
 use super::{
     bindings,
     cgroup::Cgroup,
-    namespace::Inum,
+    namespace::{
+        Inum,
+        Namespace, //
+    },
     nsproxy::NsProxy,
     path::FsRoot,
     pid::Pid,
     read_once, //
 };
 use core::{
+    convert::Infallible,
     marker::PhantomData,
     ops::ControlFlow,
-    ptr::NonNull, //
+    ptr::{
+        self,
+        NonNull, //
+    },
 };
 use kernel::{
     prelude::*,
@@ -88,14 +95,14 @@ pub(crate) fn for_each_process<B>(
                 rcu: &rcu,
                 _not_send: PhantomData,
             };
+            visited += 1;
+            let held = (visited == BATCH && breaks == Breaks::Allowed).then(|| task.hold());
             if let ControlFlow::Break(b) = visit(task) {
+                // The lock first: dropping the reference may free the task.
+                drop(rcu);
                 return Err(b);
             }
-            visited += 1;
-            if visited == BATCH && breaks == Breaks::Allowed {
-                // SAFETY: The task is not freed before `rcu` is dropped, and its count is not zero
-                // before it is: `delayed_put_task_struct()` drops the last one.
-                let held = unsafe { HeldTask::get(ptr) };
+            if let Some(held) = held {
                 drop(rcu);
                 // Drops the former place, now outside of RCU.
                 place = Place::At(held);
@@ -124,12 +131,66 @@ unsafe fn next_task(ptr: *mut bindings::task_struct) -> *mut bindings::task_stru
     unsafe { kernel::container_of!(next, bindings::task_struct, tasks) }
 }
 
+/// The process or thread with the number `nr` in the pid namespace `ns`, or the initial one. C:
+/// `find_task_by_pid_ns()`.
+pub(crate) fn find<'g>(nr: i32, ns: Option<&Namespace>, rcu: &'g rcu::Guard) -> Option<Task<'g>> {
+    let ns = match ns {
+        Some(ns) => ns.as_pid_ns()?,
+        // CAST: Both types stand for the kernel's `struct pid_namespace`.
+        None => (&raw mut kernel::bindings::init_pid_ns).cast(),
+    };
+    // SAFETY: The namespace is the initial one, or there is a reference to it, and the RCU read
+    // lock, which `rcu` stands for, is held.
+    unsafe { Task::of_pid(bindings::find_pid_ns(nr, ns), rcu) }
+}
+
+/// The first process whose number in the initial pid namespace is `from` or more, and that number;
+/// `None` stands for a number of something else: a thread, a process group, a session.
+///
+/// These are the processes that system calls find, whether they are on the task list or not.
+pub(crate) fn next_by_number<'g>(
+    from: i32,
+    rcu: &'g rcu::Guard,
+) -> Option<(i32, Option<Task<'g>>)> {
+    // CAST: Both types stand for the kernel's `struct pid_namespace`.
+    let ns = (&raw mut kernel::bindings::init_pid_ns).cast();
+    // SAFETY: The namespace is never freed, and its IDR may be searched under RCU.
+    let ptr = unsafe { bindings::find_ge_pid(from, ns) };
+    // SAFETY: What was found in the IDR is null or is freed through RCU.
+    let pid = unsafe { Pid::from_place(&ptr, rcu) }?;
+    // SAFETY: As above.
+    let task = unsafe { Task::of_pid(ptr, rcu) };
+    Some((pid.nr(), task.filter(Task::is_leader)))
+}
+
+/// Marks those of `tasks` that a walk of the task list comes across.
+///
+/// A mark that is missing after [`HeldTask::is_listed_by_right`] still holds means: not linked, or
+/// replaced by `de_thread()` this very moment. That one holds `tasklist_lock` meanwhile, with
+/// interrupts disabled; [`wait_for_readers`] waits for it, too.
+pub(crate) fn mark_linked(tasks: &[HeldTask], marks: &mut [bool]) {
+    // Without breaks, so that it is one walk under one read-side critical section.
+    let Ok(_) = for_each_process(Breaks::None, |task| {
+        for (held, mark) in tasks.iter().zip(marks.iter_mut()) {
+            *mark |= ptr::eq(held.0.as_ptr(), task.ptr);
+        }
+        ControlFlow::<Infallible>::Continue(())
+    });
+}
+
+/// Waits until all read-side critical sections of RCU, and all regions with interrupts disabled,
+/// that have begun are over. C: `synchronize_rcu()`.
+pub(crate) fn wait_for_readers() {
+    // SAFETY: An FFI call that may sleep; nothing is held here.
+    unsafe { kernel::bindings::synchronize_rcu() };
+}
+
 /// A counted reference to a task, to find one's place again.
 ///
 /// # Invariants
 ///
 /// `0` points at a task, one of whose references belongs to this object.
-struct HeldTask(NonNull<bindings::task_struct>);
+pub(crate) struct HeldTask(NonNull<bindings::task_struct>);
 
 impl HeldTask {
     /// # Safety
@@ -151,13 +212,27 @@ impl HeldTask {
     /// drops `tasklist_lock` after it; until then nobody can unlink what its `next` points to, so
     /// that one outlives the read-side critical section.
     fn resume(&self) -> Option<*mut bindings::task_struct> {
+        self.is_listed_by_right().then_some(self.0.as_ptr())
+    }
+
+    /// Whether it is a process that was not yet reaped: such a one belongs on the task list.
+    pub(crate) fn is_listed_by_right(&self) -> bool {
         let ptr = self.0.as_ptr();
         // SAFETY: The task is valid by the type invariants.
-        let linked = unsafe {
+        unsafe {
             !read_once(&raw const (*ptr).thread_pid).is_null()
                 && read_once(&raw const (*ptr).exit_signal) >= 0
-        };
-        linked.then_some(ptr)
+        }
+    }
+
+    /// The task itself.
+    pub(crate) fn task<'g>(&'g self, rcu: &'g rcu::Guard) -> Task<'g> {
+        // INVARIANT: The reference keeps the task.
+        Task {
+            ptr: self.0.as_ptr(),
+            rcu,
+            _not_send: PhantomData,
+        }
     }
 }
 
@@ -200,6 +275,70 @@ pub(crate) struct Cred {
 }
 
 impl<'g> Task<'g> {
+    /// The task that a `struct pid` is the number of. C: `pid_task()`.
+    ///
+    /// # Safety
+    ///
+    /// `pid` must be null or point at a `struct pid` that is not freed before `rcu` is dropped.
+    unsafe fn of_pid(pid: *mut bindings::pid, rcu: &'g rcu::Guard) -> Option<Self> {
+        // SAFETY: As the caller ensures; the RCU read lock is held.
+        let ptr = unsafe { bindings::pid_task(pid, bindings::PIDTYPE_PID) };
+        // INVARIANT: A task is freed through RCU after it was detached from its `struct pid`.
+        (!ptr.is_null()).then_some(Self {
+            ptr,
+            rcu,
+            _not_send: PhantomData,
+        })
+    }
+
+    /// Takes a reference.
+    pub(crate) fn hold(&self) -> HeldTask {
+        // SAFETY: The task is not freed before `rcu` is dropped, and its count is not zero before
+        // it is: `delayed_put_task_struct()` drops the last one.
+        unsafe { HeldTask::get(self.ptr) }
+    }
+
+    /// The number of the process in the initial pid namespace. C: `task_tgid_nr()`.
+    pub(crate) fn tgid(&self) -> i32 {
+        // SAFETY: The task is valid by the type invariants.
+        unsafe { read_once(&raw const (*self.ptr).tgid) }
+    }
+
+    /// Whether this is the thread that stands for its process. C: `thread_group_leader()`.
+    pub(crate) fn is_leader(&self) -> bool {
+        // SAFETY: The task is valid by the type invariants.
+        unsafe { read_once(&raw const (*self.ptr).exit_signal) >= 0 }
+    }
+
+    /// Visits the threads of the process, the leader among them, in the order of their birth. Those
+    /// that live meanwhile are visited, each exactly once. C: `for_each_thread()`.
+    pub(crate) fn for_each_thread<B>(
+        &self,
+        mut visit: impl FnMut(Task<'g>) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        // SAFETY: The task and its `signal_struct` are valid by the type invariants.
+        let head = unsafe {
+            let signal = read_once(&raw const (*self.ptr).signal);
+            &raw mut (*signal).thread_head
+        };
+        // SAFETY: As above.
+        let mut link = unsafe { read_once(&raw const (*head).next) };
+        while !ptr::eq(link, head) {
+            // SAFETY: All links of the list are in the `thread_node` of a `struct task_struct`.
+            let ptr = unsafe { kernel::container_of!(link, bindings::task_struct, thread_node) };
+            // INVARIANT: A thread leaves the list with `list_del_rcu()` before it is freed through
+            // RCU.
+            visit(Task {
+                ptr,
+                rcu: self.rcu,
+                _not_send: PhantomData,
+            })?;
+            // SAFETY: As just said; `list_del_rcu()` keeps its `next`.
+            link = unsafe { read_once(&raw const (*link).next) };
+        }
+        ControlFlow::Continue(())
+    }
+
     /// The task's own numbers, or `None` once it has been reaped. C: `task_pid()`.
     pub(crate) fn pid(&self) -> Option<Pid<'g>> {
         // SAFETY: The task is valid by the type invariants. `thread_pid` holds null or a

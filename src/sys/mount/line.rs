@@ -58,17 +58,23 @@ const SB_OPTIONS: [(c_ulong, &[u8]); 4] = [
 pub(crate) struct Options {
     /// A security module adds options of its own to super blocks.
     labels: bool,
+    /// Slave mounts show which peer group they get events from.
+    propagate_from: bool,
 }
 
 impl Options {
-    /// Finds out how lines must be written on this system.
+    /// Finds out how lines must be written on this system, and whether they are to have
+    /// `propagate_from`, which takes long where there are many peers.
     ///
     /// Only SELinux has a `sb_show_options` hook, and the way to it, `security_sb_show_options()`,
     /// is not exported. Whether it is active shows in which names of extended attributes are labels.
-    pub(crate) fn of_system() -> Self {
+    pub(crate) fn of_system(propagate_from: bool) -> Self {
         // SAFETY: An FFI call with a string constant.
         let labels = unsafe { bindings::security_ismaclabel(c"selinux".as_char_ptr()) } != 0;
-        Self { labels }
+        Self {
+            labels,
+            propagate_from,
+        }
     }
 }
 
@@ -102,7 +108,8 @@ impl LineBuf {
         let reach = mount.place(&mut self.path)?;
         let (path, options) = (self.path.as_bytes(), self.options);
         let line = self.seq.write(file, |seq| {
-            if !(options.labels && mount.kernel_line(seq)) {
+            let wants_kernel = options.labels || options.propagate_from && mount.is_slave();
+            if !(wants_kernel && mount.kernel_line(seq, options.propagate_from)) {
                 mount.line(seq, path);
             }
             Ok(())
@@ -111,10 +118,14 @@ impl LineBuf {
     }
 }
 
-/// Cuts the newline off a line that the kernel wrote, and its `propagate_from` out of it; returns how
-/// long it is then.
+/// Cuts the newline off a line that the kernel wrote, and returns how long it is then.
 fn trim(line: &mut [u8]) -> usize {
-    let mut len = line.strip_suffix(b"\n").map_or(line.len(), <[u8]>::len);
+    line.strip_suffix(b"\n").map_or(line.len(), <[u8]>::len)
+}
+
+/// As [`trim`], and cuts `propagate_from` out of the line.
+fn trim_propagate_from(line: &mut [u8]) -> usize {
+    let mut len = trim(line);
     // The field stands among those before the hyphen; names before it have their blanks escaped.
     let fields = line
         .windows(3)
@@ -140,9 +151,14 @@ fn trim(line: &mut [u8]) -> usize {
 }
 
 impl Mount<'_> {
+    /// Whether it gets events from a master. C: `IS_MNT_SLAVE()`.
+    fn is_slave(&self) -> bool {
+        !self.raw().mnt_master.is_null()
+    }
+
     /// Lets the kernel write the line, and says whether it did. It does not show what cannot be
     /// reached from the root.
-    fn kernel_line(&self, seq: &mut Seq<'_>) -> bool {
+    fn kernel_line(&self, seq: &mut Seq<'_>, propagate_from: bool) -> bool {
         let Some(root) = self.sem.root() else {
             return false;
         };
@@ -162,7 +178,14 @@ impl Mount<'_> {
             raw.count = before;
             return false;
         }
-        seq.edit(before, trim);
+        seq.edit(
+            before,
+            if propagate_from {
+                trim
+            } else {
+                trim_propagate_from
+            },
+        );
         true
     }
 
@@ -182,10 +205,10 @@ impl Mount<'_> {
         seq.put(b" ");
         seq.put_number(parent.mnt_id);
         seq.put(b" ");
-        // C: `MAJOR()` and `MINOR()` of `include/linux/kdev_t.h`.
-        seq.put_number(sb.s_dev >> 20);
+        let (major, minor) = self.device();
+        seq.put_number(major);
         seq.put(b":");
-        seq.put_number(sb.s_dev & ((1 << 20) - 1));
+        seq.put_number(minor);
         seq.put(b" ");
         self.put_root(seq, sb_op);
         seq.put(b" ");

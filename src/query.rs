@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Parses what is written to `/proc/nsinspect`: which records the next snapshot keeps. Pure.
+//!
+//! The keys are described in `docs/format.md`.
+
+#![deny(unsafe_code)]
+
+use kernel::prelude::*;
+
+/// The longest query, without its newline, in bytes.
+const MAX_LEN: usize = 256;
+
+/// Which kinds of records are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Show {
+    pub(crate) ns: bool,
+    pub(crate) tasks: bool,
+    pub(crate) threads: bool,
+    pub(crate) mounts: bool,
+}
+
+impl Show {
+    const NOTHING: Self = Self {
+        ns: false,
+        tasks: false,
+        threads: false,
+        mounts: false,
+    };
+}
+
+/// A number in a pid namespace, which is named by its inode number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Upid {
+    pub(crate) nr: i32,
+    pub(crate) ns: u32,
+}
+
+/// A device number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Device {
+    pub(crate) major: u32,
+    pub(crate) minor: u32,
+}
+
+/// What a record must be like to be kept. All that is there must hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Query {
+    /// The process or thread with this number in the initial pid namespace.
+    pub(crate) pid: Option<i32>,
+    /// The process or thread with this number in another one.
+    pub(crate) upid: Option<Upid>,
+    /// The namespace with this inode number.
+    pub(crate) ns: Option<u32>,
+    /// The mounts of this device.
+    pub(crate) dev: Option<Device>,
+    /// The kinds of records, if they were named.
+    pub(crate) show: Option<Show>,
+    /// Whether mounts show which peer group they get events from.
+    pub(crate) propagate_from: bool,
+}
+
+/// Why a query is none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Invalid {
+    TooLong,
+    Lines,
+    Blank,
+    NoValue,
+    Key,
+    Twice,
+    Number,
+    Upid,
+    Device,
+    Kind,
+    Flag,
+}
+
+impl Invalid {
+    /// The reason, for people.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::TooLong => "it is longer than 256 bytes",
+            Self::Lines => "it has more than one line",
+            Self::Blank => "its fields are not separated by exactly one blank",
+            Self::NoValue => "a field is not of the form key=value",
+            Self::Key => "the keys are pid, upid, ns, dev, show and propagate_from",
+            Self::Twice => "a key is given twice",
+            Self::Number => "pid= and ns= take a decimal number",
+            Self::Upid => "upid= takes a number, an @ and the inode number of a pid namespace",
+            Self::Device => "dev= takes a major number, a colon and a minor number",
+            Self::Kind => "show= takes a list, separated by commas, of ns, tasks, threads, mounts",
+            Self::Flag => "propagate_from= takes 0 or 1",
+        }
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        match invalid {
+            Invalid::TooLong => E2BIG,
+            _ => EINVAL,
+        }
+    }
+}
+
+impl Query {
+    /// The query that keeps everything, threads aside.
+    pub(crate) const EVERYTHING: Self = Self {
+        pid: None,
+        upid: None,
+        ns: None,
+        dev: None,
+        show: None,
+        propagate_from: false,
+    };
+
+    /// The most bytes that a query can have, its newline included.
+    pub(crate) const MAX_BYTES: usize = MAX_LEN + 1;
+
+    /// Parses one line, with or without its newline. An empty one keeps everything.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not a query.
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, Invalid> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        if line.len() > MAX_LEN {
+            return Err(Invalid::TooLong);
+        }
+        if line.contains(&b'\n') {
+            return Err(Invalid::Lines);
+        }
+        let mut query = Self::EVERYTHING;
+        if line.is_empty() {
+            return Ok(query);
+        }
+        let mut propagate_from = None;
+        for field in line.split(|byte| *byte == b' ') {
+            if field.is_empty() {
+                return Err(Invalid::Blank);
+            }
+            let (key, value) = split_once(field, b'=').ok_or(Invalid::NoValue)?;
+            match key {
+                b"pid" => once(&mut query.pid, decimal(value).ok_or(Invalid::Number)?)?,
+                b"upid" => once(&mut query.upid, upid(value).ok_or(Invalid::Upid)?)?,
+                b"ns" => once(&mut query.ns, decimal(value).ok_or(Invalid::Number)?)?,
+                b"dev" => once(&mut query.dev, device(value).ok_or(Invalid::Device)?)?,
+                b"show" => once(&mut query.show, show(value).ok_or(Invalid::Kind)?)?,
+                b"propagate_from" => {
+                    once(&mut propagate_from, flag(value).ok_or(Invalid::Flag)?)?;
+                }
+                _ => return Err(Invalid::Key),
+            }
+        }
+        query.propagate_from = propagate_from.unwrap_or(false);
+        Ok(query)
+    }
+
+    /// Which kinds of records are shown.
+    pub(crate) fn show(&self) -> Show {
+        self.show.unwrap_or(Show {
+            ns: true,
+            tasks: true,
+            threads: false,
+            mounts: true,
+        })
+    }
+}
+
+/// Sets what was not set before.
+fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Invalid> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Invalid::Twice),
+    }
+}
+
+/// What stands before and after the first `at`.
+fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let index = bytes.iter().position(|byte| *byte == at)?;
+    let (before, after) = bytes.split_at_checked(index)?;
+    Some((before, after.split_first()?.1))
+}
+
+/// Decimal digits, and nothing else, that make a number of this type.
+fn decimal<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
+    if digits.is_empty() {
+        return None;
+    }
+    let number = digits.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+        number.checked_mul(10)?.checked_add(digit.into())
+    })?;
+    T::try_from(number).ok()
+}
+
+fn upid(value: &[u8]) -> Option<Upid> {
+    let (nr, ns) = split_once(value, b'@')?;
+    Some(Upid {
+        nr: decimal(nr)?,
+        ns: decimal(ns)?,
+    })
+}
+
+fn device(value: &[u8]) -> Option<Device> {
+    let (major, minor) = split_once(value, b':')?;
+    Some(Device {
+        major: decimal(major)?,
+        minor: decimal(minor)?,
+    })
+}
+
+fn show(value: &[u8]) -> Option<Show> {
+    let mut show = Show::NOTHING;
+    for kind in value.split(|byte| *byte == b',') {
+        let place = match kind {
+            b"ns" => &mut show.ns,
+            b"tasks" => &mut show.tasks,
+            b"threads" => &mut show.threads,
+            b"mounts" => &mut show.mounts,
+            _ => return None,
+        };
+        *place = true;
+    }
+    Some(show)
+}
+
+fn flag(value: &[u8]) -> Option<bool> {
+    match value {
+        b"0" => Some(false),
+        b"1" => Some(true),
+        _ => None,
+    }
+}
