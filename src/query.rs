@@ -233,3 +233,172 @@ fn flag(value: &[u8]) -> Option<bool> {
         _ => None,
     }
 }
+
+#[kernel::macros::kunit_tests(nsinspect_query)]
+mod tests {
+    use super::*;
+
+    /// What a query asks for, as one value, so that a test is one line.
+    fn parse(line: &str) -> Result<Query, Invalid> {
+        Query::parse(line.as_bytes())
+    }
+
+    fn is(line: &str, expected: Query) -> bool {
+        parse(line).is_ok_and(|query| query == expected)
+    }
+
+    fn fails(line: &str, expected: Invalid) -> bool {
+        parse(line).is_err_and(|invalid| invalid == expected)
+    }
+
+    #[test]
+    fn nothing_keeps_everything() {
+        assert!(is("", Query::EVERYTHING));
+        assert!(is("\n", Query::EVERYTHING));
+        let show = Query::EVERYTHING.show();
+        assert!(show.ns && show.tasks && show.mounts && !show.threads);
+    }
+
+    #[test]
+    fn each_key() {
+        let all = Query::EVERYTHING;
+        assert!(is(
+            "pid=7",
+            Query {
+                pid: Some(7),
+                ..all
+            }
+        ));
+        let upid = Some(Upid {
+            nr: 7,
+            ns: 4026531836,
+        });
+        assert!(is("upid=7@4026531836\n", Query { upid, ..all }));
+        assert!(is(
+            "ns=4294967295",
+            Query {
+                ns: Some(u32::MAX),
+                ..all
+            }
+        ));
+        let dev = Some(Device { major: 8, minor: 1 });
+        assert!(is("dev=8:1", Query { dev, ..all }));
+        assert!(is(
+            "propagate_from=1",
+            Query {
+                propagate_from: true,
+                ..all
+            }
+        ));
+        assert!(is("propagate_from=0", all));
+        let show = Some(Show {
+            threads: true,
+            tasks: true,
+            ..Show::NOTHING
+        });
+        assert!(is("show=threads,tasks", Query { show, ..all }));
+    }
+
+    #[test]
+    fn several_keys() {
+        let (pid, ns) = (Some(1), Some(2));
+        let both = Query {
+            pid,
+            ns,
+            ..Query::EVERYTHING
+        };
+        assert!(is("pid=1 ns=2", both));
+        assert!(is("ns=2 pid=1\n", both));
+    }
+
+    #[test]
+    fn leading_zeros_are_digits() {
+        assert!(is(
+            "pid=007",
+            Query {
+                pid: Some(7),
+                ..Query::EVERYTHING
+            }
+        ));
+    }
+
+    #[test]
+    fn bad_fields() {
+        assert!(fails("pid", Invalid::NoValue));
+        assert!(fails("=", Invalid::Key));
+        assert!(fails("PID=1", Invalid::Key));
+        assert!(fails("pid=1 pid=1", Invalid::Twice));
+        assert!(fails("propagate_from=0 propagate_from=0", Invalid::Twice));
+        assert!(fails(" pid=1", Invalid::Blank));
+        assert!(fails("pid=1 ", Invalid::Blank));
+        assert!(fails("pid=1  ns=2", Invalid::Blank));
+        assert!(fails(" ", Invalid::Blank));
+        assert!(fails("pid=1\tns=2", Invalid::Number));
+        assert!(fails("pid=1\nns=2", Invalid::Lines));
+        assert!(fails("\n\n", Invalid::Lines));
+    }
+
+    #[test]
+    fn bad_values() {
+        for value in [
+            "pid=",
+            "pid=-1",
+            "pid=+1",
+            "pid=0x1",
+            "pid=1=2",
+            "pid=2147483648",
+        ] {
+            assert!(fails(value, Invalid::Number));
+        }
+        for value in [
+            "ns=4294967296",
+            "ns=99999999999999999999999",
+            "ns=\0",
+            "ns=1,2",
+        ] {
+            assert!(fails(value, Invalid::Number));
+        }
+        for value in [
+            "upid=1",
+            "upid=@",
+            "upid=1@",
+            "upid=@1",
+            "upid=1@2@3",
+            "upid=1@4294967296",
+        ] {
+            assert!(fails(value, Invalid::Upid));
+        }
+        for value in ["dev=8", "dev=:", "dev=8:", "dev=:1", "dev=8:1:2", "dev=sda"] {
+            assert!(fails(value, Invalid::Device));
+        }
+        for value in [
+            "show=",
+            "show=,",
+            "show=ns,",
+            "show=namespaces",
+            "show=ns=1",
+        ] {
+            assert!(fails(value, Invalid::Kind));
+        }
+        for value in ["propagate_from=", "propagate_from=2", "propagate_from=yes"] {
+            assert!(fails(value, Invalid::Flag));
+        }
+    }
+
+    #[test]
+    fn the_longest() {
+        let mut line = [b'0'; MAX_LEN + 2];
+        line[..4].copy_from_slice(b"pid=");
+        assert!(Query::parse(&line[..MAX_LEN]).is_ok());
+        assert!(Query::parse(&line[..=MAX_LEN]) == Err(Invalid::TooLong));
+        line[MAX_LEN] = b'\n';
+        assert!(Query::parse(&line[..=MAX_LEN]).is_ok());
+        assert!(Query::parse(&line) == Err(Invalid::TooLong));
+    }
+
+    #[test]
+    fn errors_have_their_numbers() {
+        assert!(Error::from(Invalid::TooLong) == E2BIG);
+        assert!(Error::from(Invalid::Key) == EINVAL);
+    }
+}

@@ -381,3 +381,59 @@ impl<T: Value> Value for &T {
         (**self).put(to)
     }
 }
+
+#[kernel::macros::kunit_tests(nsinspect_render)]
+mod tests {
+    use super::*;
+
+    /// Whether a value is spelled like that.
+    fn is_spelled(value: impl Value, expected: &[u8]) -> bool {
+        let mut text = Text::new();
+        value.put(&mut text).is_ok() && text.equals(expected)
+    }
+
+    #[test]
+    fn numbers() {
+        assert!(is_spelled(0_u32, b"0"));
+        assert!(is_spelled(i32::MIN, b"-2147483648"));
+        assert!(is_spelled(i64::MIN, b"-9223372036854775808"));
+        assert!(is_spelled(u64::MAX, b"18446744073709551615"));
+        assert!(is_spelled(true, b"1"));
+        assert!(is_spelled(None::<u32>, b"-"));
+        assert!(is_spelled(Some(3_u32), b"3"));
+    }
+
+    #[test]
+    fn every_byte_is_escaped_or_itself() {
+        for byte in 0..=255_u8 {
+            let is_plain = (b'!'..=b'~').contains(&byte) && !b"\\,@#=-".contains(&byte);
+            let expected: &[u8] = if is_plain { &[byte] } else { &octal(byte) };
+            assert!(is_spelled(Escaped(&[byte]), expected));
+        }
+    }
+
+    #[test]
+    fn strings() {
+        assert!(is_spelled(Escaped(b""), b""));
+        assert!(is_spelled(Escaped(b"a b"), b"a\\040b"));
+        assert!(is_spelled(Escaped(b"-"), b"\\055"));
+        assert!(is_spelled(Escaped(b"--"), b"--"));
+        assert!(is_spelled(Escaped(b"a-"), b"a-"));
+        assert!(is_spelled(
+            Escaped(b"\\,@#=\n"),
+            b"\\134\\054\\100\\043\\075\\012"
+        ));
+        assert!(is_spelled(until_nul(b"name\0rest"), b"name"));
+        assert!(is_spelled(until_nul(b"name"), b"name"));
+        assert!(is_spelled(until_nul(b"\0"), b""));
+    }
+
+    #[test]
+    fn names_that_were_cut() {
+        let name = |bytes, cut| NameRef { bytes, cut };
+        assert!(is_spelled(name(b"/a", false), b"/a"));
+        assert!(is_spelled(name(b"/a", true), b"/a\\~"));
+        // No whole name is spelled like one that was cut.
+        assert!(is_spelled(name(b"/a\\~", false), b"/a\\134~"));
+    }
+}

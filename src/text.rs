@@ -120,4 +120,57 @@ impl Text {
         *pos = i64::try_from(at).map_err(|_| EOVERFLOW)?;
         Ok(copied)
     }
+
+    /// Whether it is made of these bytes.
+    #[cfg(CONFIG_KUNIT = "y")]
+    pub(crate) fn equals(&self, bytes: &[u8]) -> bool {
+        self.pieces.iter().flat_map(|piece| piece.iter()).eq(bytes)
+    }
+}
+
+#[kernel::macros::kunit_tests(nsinspect_text)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimal_numbers() {
+        for (number, digits) in [
+            (0, "0"),
+            (9, "9"),
+            (10, "10"),
+            (4026531836, "4026531836"),
+            (u64::MAX, "18446744073709551615"),
+        ] {
+            assert!(Decimal::new(number).as_bytes() == digits.as_bytes());
+        }
+    }
+
+    #[test]
+    fn octal_bytes() {
+        assert!(octal(0) == *b"\\000");
+        assert!(octal(b' ') == *b"\\040");
+        assert!(octal(b'\\') == *b"\\134");
+        assert!(octal(255) == *b"\\377");
+    }
+
+    #[test]
+    fn a_text_longer_than_a_piece() -> Result {
+        let mut text = Text::new();
+        for number in 0..30_000_u64 {
+            text.push(Decimal::new(number % 10).as_bytes())?;
+            text.push(b"56789")?;
+        }
+        assert!(text.len == 180_000);
+        assert!(text.pieces.len() == text.len.div_ceil(PIECE));
+        // Every byte is where it would be in one piece.
+        for at in 0..text.len {
+            let byte = text.pieces[at / PIECE][at % PIECE];
+            let expected = match at % 6 {
+                0 => b'0' + (at / 6 % 10) as u8,
+                rest => b'4' + rest as u8,
+            };
+            assert!(byte == expected);
+        }
+        Ok(())
+    }
 }

@@ -232,10 +232,11 @@ impl Tasks {
                 }
             });
             match walk {
-                Ok(Walk::Complete) => match tasks.add_unlisted(filter)? {
-                    Ok(()) => return Ok(tasks),
-                    Err(Full) => {}
-                },
+                Ok(Walk::Complete) => {
+                    if tasks.add_unlisted(filter)?.is_ok() {
+                        return Ok(tasks);
+                    }
+                }
                 Ok(Walk::Lost) => lost += 1,
                 Err(Full) => {}
             }
