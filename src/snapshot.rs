@@ -224,17 +224,30 @@ impl Snapshot {
             strings: KVVec::new(),
         };
         snapshot.locate_roots(sources)?;
-        if !(show.ns || show.mounts) {
-            return Ok(snapshot);
+        if show.ns || show.mounts {
+            snapshot.add_namespaces(sources, query, with_device.as_deref(), file)?;
         }
+        // So that no file system stays busy for as long as the text takes.
+        snapshot.tasks.roots.release();
+        Ok(snapshot)
+    }
 
-        let subject = is_one.then(|| snapshot.subject());
+    /// Adds the namespaces that a query asks for, and their mounts.
+    fn add_namespaces(
+        &mut self,
+        sources: &Sources,
+        query: &Query,
+        with_device: Option<&[Inum]>,
+        file: &LocalFile,
+    ) -> Result {
+        let show = self.show;
+        let subject = (!self.counted).then(|| self.subject());
         // The references to namespaces are dropped when this is done, or failed.
         let namespaces = sources.namespaces.collect(|kind, inum| {
             (show.ns || kind == Kind::Mnt)
                 && query.ns.is_none_or(|ns| inum.get() == ns)
                 && subject.is_none_or(|subject| subject.is_in(inum))
-                && with_device.as_ref().is_none_or(|mnt| mnt.contains(&inum))
+                && with_device.is_none_or(|mnt| mnt.contains(&inum))
         })?;
         let mut view = View {
             line: LineBuf::new(Options::of_system(query.propagate_from))?,
@@ -244,23 +257,23 @@ impl Snapshot {
             root: subject.and_then(|subject| subject.root),
         };
         for namespace in &namespaces {
-            let record = snapshot.ns_record(namespace)?;
-            snapshot.namespaces.push(record, GFP_KERNEL_ACCOUNT)?;
+            let record = self.ns_record(namespace)?;
+            self.namespaces.push(record, GFP_KERNEL_ACCOUNT)?;
             let Some(mnt) = namespace.as_mnt() else {
                 continue;
             };
             let sem = sources.mounts.lock(mnt);
             // All that is said about the mounts is of one moment.
-            if let Some(record) = snapshot.namespaces.last_mut() {
+            if let Some(record) = self.namespaces.last_mut() {
                 record.detail = namespace.detail();
                 record.root_mount = sem.root_id();
             }
             let is_own = subject.is_none_or(|subject| subject.mnt == namespace.inum());
             if show.mounts && is_own {
-                snapshot.add_mounts(&sem, namespace.inum(), &mut view)?;
+                self.add_mounts(&sem, namespace.inum(), &mut view)?;
             }
         }
-        Ok(snapshot)
+        Ok(())
     }
 
     /// The processes and threads that a query asks for.
@@ -462,7 +475,7 @@ impl Snapshot {
             let root = Root {
                 path: Name {
                     bytes: begin..self.strings.len(),
-                    cut: false,
+                    cut: path.is_cut(),
                 },
                 ns: location.ns,
                 is_ns_root: location.is_ns_root,

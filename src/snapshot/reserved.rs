@@ -175,6 +175,12 @@ impl<T: Keyed> Interner<T> {
         Ok(())
     }
 
+    /// Drops all items. Not to be called where nothing may be dropped.
+    pub(super) fn release(&mut self) {
+        self.places.iter_mut().for_each(|place| *place = VACANT);
+        self.items.items.clear();
+    }
+
     pub(super) fn items(&self) -> &KVVec<T> {
         self.items.items()
     }

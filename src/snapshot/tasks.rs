@@ -305,9 +305,13 @@ impl Tasks {
         filter: Filter<'_>,
         is_unlisted: bool,
     ) -> Result<(), Full> {
-        let Some((spaces, mut record)) = self.record(task, filter)? else {
+        // A thread that execs takes over its leader's place, and number. So the number is that of
+        // the process, which stays, and the rest is whoever leads it now.
+        let Some(pid) = task.signal_pid(PidType::Tgid) else {
+            // Reaped since the walk came to it: it did not live throughout.
             return Ok(());
         };
+        let (spaces, mut record) = self.record(&task.leader(), &pid, filter)?;
         self.visited.push(task.tgid())?;
         for ns in spaces.all() {
             self.count(ns)?;
@@ -331,22 +335,23 @@ impl Tasks {
     }
 
     fn add_thread(&mut self, thread: &Task<'_>, filter: Filter<'_>) -> Result<(), Full> {
-        if let Some((_, Some(record))) = self.record(thread, filter)? {
+        // Reaped since the walk came to it.
+        let Some(pid) = thread.pid() else {
+            return Ok(());
+        };
+        if let (_, Some(record)) = self.record(thread, &pid, filter)? {
             self.threads.push(record)?;
         }
         Ok(())
     }
 
-    /// What there is to know about a task, if the filter keeps it; nothing at all if it was reaped
-    /// since the walk came to it, and so did not live throughout.
-    fn record(
+    /// What there is to know about a task whose numbers are `pid`, if the filter keeps it.
+    fn record<'g>(
         &mut self,
-        task: &Task<'_>,
+        task: &Task<'g>,
+        pid: &Pid<'g>,
         filter: Filter<'_>,
-    ) -> Result<Option<(Spaces, Option<TaskRecord>)>, Full> {
-        let Some(pid) = task.pid() else {
-            return Ok(None);
-        };
+    ) -> Result<(Spaces, Option<TaskRecord>), Full> {
         let cred = task.cred();
         let mut spaces = Spaces {
             pid: pid.upid(pid.level()).and_then(|upid| upid.ns()),
@@ -357,7 +362,7 @@ impl Tasks {
         let lock = task.lock();
         spaces.nsproxy = lock.nsproxy();
         if !filter.keeps(&spaces) {
-            return Ok(Some((spaces, None)));
+            return Ok((spaces, None));
         }
         let root = match lock.root() {
             Some(root) => Some(self.roots.find_or_add(root.key(), || Ok(root.to_ref()))?),
@@ -366,10 +371,10 @@ impl Tasks {
         drop(lock);
 
         let record = TaskRecord {
-            levels: self.add_levels(task, &pid)?,
+            levels: self.add_levels(task, pid)?,
             comm: task.comm(),
             tgid: task.tgid(),
-            ppid: task.ppid(&pid),
+            ppid: task.ppid(pid),
             uid: cred.uid,
             gid: cred.gid,
             threads: task.threads(),
@@ -382,7 +387,7 @@ impl Tasks {
             root,
             cgroup: self.add_cgroup(&task.cgroup())?,
         };
-        Ok(Some((spaces, Some(record))))
+        Ok((spaces, Some(record)))
     }
 
     /// Looks for processes that can be found by their number, but are not on the task list, and adds

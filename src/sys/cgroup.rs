@@ -52,11 +52,16 @@ impl<'g> Cgroup<'g> {
         unsafe { (*read_once(&raw const (*self.ptr).kn)).id }
     }
 
-    /// Writes the path from the root of the hierarchy into `buf`, and returns its length. Does not
+    /// Writes the path from the root of the hierarchy into `buf`, and returns its length. If it has
+    /// no room for the path and two bytes more, the buffer has as much of it as fits. Does not
     /// sleep. C: `kernfs_path()`.
     pub(crate) fn path(&self, buf: &mut [u8]) -> Result<usize, TooLong> {
+        // Without any room the C function would write a NUL all the same.
+        if buf.is_empty() {
+            return Err(TooLong);
+        }
         // SAFETY: `ptr` and its `kn` are valid by the type invariants. `kernfs_path_from_node()`
-        // writes at most `buf.len()` bytes, a closing NUL among them.
+        // writes at most `buf.len()` bytes, which is not 0, a closing NUL among them.
         let len = unsafe {
             bindings::kernfs_path_from_node(
                 read_once(&raw const (*self.ptr).kn),
@@ -65,10 +70,11 @@ impl<'g> Cgroup<'g> {
                 buf.len(),
             )
         };
-        // It says -E2BIG when it had to cut, and the length otherwise.
+        // It says -E2BIG when it had to cut a path of the root, but when it had to cut another, it
+        // returns what it wrote: all there is room for.
         usize::try_from(len)
             .ok()
-            .filter(|len| *len < buf.len())
+            .filter(|len| len.checked_add(1).is_some_and(|end| end < buf.len()))
             .ok_or(TooLong)
     }
 }

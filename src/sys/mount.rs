@@ -27,6 +27,7 @@ use super::{
         PathRef,
         WayUp, //
     },
+    read_once, //
 };
 use core::{
     marker::PhantomData,
@@ -125,7 +126,7 @@ impl MountOps {
     ///
     /// # Safety
     ///
-    /// `seq` must be null or point at a `struct seq_file`.
+    /// `seq` must be null or point at the `struct seq_file` of an open `mountinfo`.
     unsafe fn of_seq_file(seq: *const bindings::seq_file) -> Result<Self> {
         // SAFETY: The caller ensures that `seq` is valid; `op` is null or valid as well.
         let (op, proc_mounts) = unsafe {
@@ -216,34 +217,48 @@ impl<'a> NamespaceSem<'a> {
     /// The place where a process finds itself that enters the namespace with `setns()`: the root of
     /// whatever is mounted on top of the namespace's root mount. C: `mntns_install()`.
     fn root(&self) -> Option<bindings::path> {
-        let top = self.root_stack().last()?;
-        // SAFETY: A mount on the stack is valid while the semaphore is held.
+        // SAFETY: There is a reference to the namespace.
+        unsafe { self.root_of(self.ns.as_ptr()) }
+    }
+
+    /// As [`NamespaceSem::root`], of any mount namespace.
+    ///
+    /// # Safety
+    ///
+    /// `ns` must point at a mount namespace that is not freed while the semaphore is held.
+    unsafe fn root_of(&self, ns: *const bindings::mnt_namespace) -> Option<bindings::path> {
+        // SAFETY: The caller ensures that `ns` is valid. `root` changes only with the semaphore
+        // held for writing.
+        let mut top = unsafe { read_once(&raw const (*ns).root) }.cast_const();
+        if top.is_null() {
+            return None;
+        }
+        loop {
+            // SAFETY: The root mount is valid, and so is each that is mounted on it, and what is
+            // mounted on what is constant, while the semaphore is held.
+            let over = unsafe { read_once(&raw const (*top).overmount) };
+            if over.is_null() {
+                break;
+            }
+            top = over;
+        }
+        // SAFETY: As above.
         Some(unsafe {
             bindings::path {
                 mnt: (&raw const (*top).mnt).cast_mut(),
-                dentry: (*top).mnt.mnt_root,
+                dentry: read_once(&raw const (*top).mnt.mnt_root),
             }
-        })
-    }
-
-    /// The root mount of the namespace, and those stacked on it, the uppermost last.
-    fn root_stack(&self) -> impl Iterator<Item = *const bindings::mount> + '_ {
-        // SAFETY: There is a reference to the namespace, whose `root` changes only with the
-        // semaphore held for writing.
-        let bottom = unsafe { (*self.ns.as_ptr()).root }.cast_const();
-        let bottom = (!bottom.is_null()).then_some(bottom);
-        core::iter::successors(bottom, |mount| {
-            // SAFETY: The mounts are valid and `overmount` constant while the semaphore is held.
-            let over = unsafe { (**mount).overmount }.cast_const();
-            (!over.is_null()).then_some(over)
         })
     }
 
     /// The 64-bit id of the namespace's root mount, which lies below all that are stacked on it.
     pub(crate) fn root_id(&self) -> Option<u64> {
-        let bottom = self.root_stack().next()?;
-        // SAFETY: The mount is valid while the semaphore is held.
-        Some(unsafe { (*bottom).mnt_id_unique })
+        // SAFETY: There is a reference to the namespace. Its root mount is null or valid while the
+        // semaphore is held.
+        unsafe {
+            let bottom = read_once(&raw const (*self.ns.as_ptr()).root);
+            (!bottom.is_null()).then(|| read_once(&raw const (*bottom).mnt_id_unique))
+        }
     }
 
     /// Tells where a place lies, and writes its name as seen from the top of its mount tree.
@@ -253,23 +268,16 @@ impl<'a> NamespaceSem<'a> {
     /// `ENOMEM`
     pub(crate) fn locate(&self, place: &PathRef, name: &mut PathBuf) -> Result<Location> {
         let path = place.as_raw();
-        // SAFETY: `place` holds a reference to the mount, which all mounts are part of a
+        // SAFETY: `place` holds a reference to the mount, which like all mounts is part of a
         // `struct mount`.
-        let mount = unsafe { &*kernel::container_of!(path.mnt, bindings::mount, mnt) };
+        let mount = unsafe { kernel::container_of!(path.mnt, bindings::mount, mnt) };
         // SAFETY: `place` holds references to both, and the semaphore is held.
         unsafe { name.write(mount, path.dentry, None)? };
 
-        let is_bottom = |bottom: *const bindings::mount| {
-            let mut stack = core::iter::successors(Some(bottom), |mount| {
-                // SAFETY: As in `root_stack()`: what is above a valid mount is valid.
-                let over = unsafe { (**mount).overmount }.cast_const();
-                (!over.is_null()).then_some(over)
-            });
-            stack.any(|at| ptr::eq(at, mount)) && ptr::eq(path.dentry, mount.mnt.mnt_root)
-        };
         // Null for a mount that was detached; a small negative number for one that the kernel made
         // for itself. C: `is_mounted()`.
-        let ns = mount.mnt_ns;
+        // SAFETY: The mount is valid, as above.
+        let ns = unsafe { read_once(&raw const (*mount).mnt_ns) };
         if ns.is_null() || from_err_ptr(ns).is_err() {
             return Ok(Location {
                 ns: None,
@@ -277,12 +285,13 @@ impl<'a> NamespaceSem<'a> {
             });
         }
         // SAFETY: A mount is in a namespace that is there, as long as the semaphore is held.
-        unsafe {
-            Ok(Location {
-                ns: Inum::of(&raw const (*ns).ns),
-                is_ns_root: is_bottom((*ns).root),
-            })
-        }
+        let (inum, root) = unsafe { (Inum::of(&raw const (*ns).ns), self.root_of(ns)) };
+        Ok(Location {
+            ns: inum,
+            is_ns_root: root.is_some_and(|root| {
+                ptr::eq(root.mnt, path.mnt) && ptr::eq(root.dentry, path.dentry)
+            }),
+        })
     }
 }
 
@@ -299,7 +308,7 @@ impl Drop for NamespaceSem<'_> {
 pub(crate) struct Location {
     /// The mount namespace that its mount belongs to, if it is mounted at all.
     pub(crate) ns: Option<Inum>,
-    /// Whether it is the root of that namespace: of its root mount or of one stacked on that.
+    /// Whether it is the place where a process finds itself that enters that namespace.
     pub(crate) is_ns_root: bool,
 }
 
@@ -340,6 +349,17 @@ pub(crate) struct Mount<'s> {
     sem: &'s NamespaceSem<'s>,
 }
 
+/// Reads a member of a [`Mount`].
+macro_rules! member {
+    ($mount:expr, $($member:ident).+) => {{
+        let mount: &Mount<'_> = $mount;
+        // SAFETY: By the type invariants the mount is valid. What changes without the semaphore
+        // held for writing is still read in one access.
+        unsafe { read_once(&raw const (*mount.ptr.as_ptr()).$($member).+) }
+    }};
+}
+use member;
+
 /// Who can reach a mount.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
@@ -354,13 +374,14 @@ pub(crate) enum Reach {
 impl Mount<'_> {
     /// The id that is never used again. C: `mount::mnt_id_unique`.
     pub(crate) fn id(&self) -> u64 {
-        self.raw().mnt_id_unique
+        member!(self, mnt_id_unique)
     }
 
     /// The device number of its super block: major and minor number. C: `super_block::s_dev`.
     pub(crate) fn device(&self) -> (u32, u32) {
+        let sb = member!(self, mnt.mnt_sb);
         // SAFETY: A mount has a super block while it is there; its number is constant by then.
-        let dev = unsafe { (*self.raw().mnt.mnt_sb).s_dev };
+        let dev = unsafe { read_once(&raw const (*sb).s_dev) };
         // C: `MAJOR()` and `MINOR()` of `include/linux/kdev_t.h`.
         (dev >> 20, dev & ((1 << 20) - 1))
     }
@@ -371,28 +392,51 @@ impl Mount<'_> {
     ///
     /// `ENOMEM`
     pub(crate) fn is_seen_from(&self, root: &PathRef, name: &mut PathBuf) -> Result<bool> {
-        let mount = self.raw();
-        // SAFETY: The semaphore is held, and a mount has a reference to its root directory.
-        let way = unsafe { name.write(mount, mount.mnt.mnt_root, Some(root.as_raw()))? };
+        let way = self.write_path(name, Some(root.as_raw()))?;
         Ok(way == WayUp::AtRoot)
     }
 
-    fn raw(&self) -> &bindings::mount {
-        // SAFETY: Valid by the type invariants. What is read through it changes only with the
-        // semaphore held for writing, or else is read with care.
-        unsafe { self.ptr.as_ref() }
+    fn write_path(&self, name: &mut PathBuf, root: Option<&bindings::path>) -> Result<WayUp> {
+        let dentry = member!(self, mnt.mnt_root);
+        // SAFETY: The semaphore is held, and a mount has a reference to its root directory.
+        unsafe { name.write(self.ptr.as_ptr(), dentry, root) }
     }
 
     /// Who can reach it; writes where it is mounted.
     fn place(&self, name: &mut PathBuf) -> Result<Reach> {
-        let mount = self.raw();
         let root = self.sem.root();
-        // SAFETY: The semaphore is held, and a mount has a reference to its root directory.
-        let way = unsafe { name.write(mount, mount.mnt.mnt_root, root.as_ref())? };
-        Ok(match way {
-            WayUp::AtRoot if mount.overmount.is_null() => Reach::Root,
-            WayUp::AtRoot => Reach::Over,
-            WayUp::AtTop | WayUp::Escaped => Reach::Outside,
+        let is_inside = match self.write_path(name, root.as_ref())? {
+            WayUp::AtRoot => true,
+            WayUp::AtTop | WayUp::Escaped => false,
+            // Where the mounts lead is soon told.
+            WayUp::TooLong => root.is_some_and(|root| self.is_below(root.mnt)),
+        };
+        Ok(match is_inside {
+            true if member!(self, overmount).is_null() => Reach::Root,
+            true => Reach::Over,
+            false => Reach::Outside,
         })
+    }
+
+    /// Whether the way up leads over this mount.
+    fn is_below(&self, root: *const bindings::vfsmount) -> bool {
+        let mut mount = self.ptr.as_ptr();
+        loop {
+            // SAFETY: The parents of a mount of the namespace are valid, and the same, while the
+            // semaphore is held.
+            let (mnt, parent) = unsafe {
+                (
+                    &raw const (*mount).mnt,
+                    read_once(&raw const (*mount).mnt_parent),
+                )
+            };
+            if ptr::eq(mnt, root) {
+                return true;
+            }
+            if ptr::eq(mount, parent) {
+                return false;
+            }
+            mount = parent;
+        }
     }
 }

@@ -28,6 +28,7 @@ use kernel::{
     prelude::*,
     sync::{
         atomic::{
+            Acquire,
             Atomic,
             Relaxed, //
         },
@@ -274,9 +275,12 @@ impl Entry<'_> {
         };
         let kind = self.kind()?;
         let ops = NonNull::new(ops.cast_mut())?;
-        // SAFETY: As above. With `ns_id` shared with `ns_rcu`, as in 7.2, this is no id any more if
-        // the namespace is being freed; its count is 0 then, before and ever after.
-        let counted = unsafe { read_once(&raw const (*self.0).tree.ns_id) } > LAST_INIT_ID;
+        // Acquire: with `ns_id` in the same place as `ns_rcu`, as in 7.2, this is no id any more if
+        // the namespace is being freed. Its count is 0 by then, and whoever sees the one must see
+        // the other.
+        // SAFETY: As above; C reads it without a lock, too.
+        let id = unsafe { Atomic::from_ptr(&raw mut (*self.0).tree.ns_id) };
+        let counted = id.load(Acquire) > LAST_INIT_ID;
 
         let mut old = count.load(Relaxed);
         loop {
@@ -602,7 +606,8 @@ impl Drop for Namespace {
             return;
         }
         // SAFETY: Both pointers are valid by the type invariants, and there is a reference to drop.
-        // All types have a `put`. Nobody drops this under RCU or with a lock held.
+        // All types have a `put`. It may sleep, and take `namespace_sem` among others: nobody drops
+        // this under RCU, with a spinlock held, or inside of `namespace_sem`.
         unsafe {
             if let Some(put) = self.ops.as_ref().put {
                 put(self.ptr.as_ptr());

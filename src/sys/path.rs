@@ -25,6 +25,7 @@ use kernel::{
         spin_unlock, //
     },
     prelude::*,
+    sync::rcu, //
 };
 
 /// A number that tells a place, a mount and a directory on it, from all others, for as long as a
@@ -119,7 +120,8 @@ impl Drop for PathRef {
     }
 }
 
-/// `rename_lock`, held. While it is, no dentry changes its name or its parent.
+/// `rename_lock`, held. While it is, no dentry that has a name in its directory changes it, or its
+/// parent.
 ///
 /// C: `read_seqlock_excl(&rename_lock)`. It does not disturb lookups, which only look at the
 /// sequence number; it keeps out `d_move()` for the time of one path.
@@ -149,6 +151,8 @@ pub(super) enum WayUp {
     AtTop,
     /// On a directory that is not below the root of its own mount, because it was moved away.
     Escaped,
+    /// Nowhere: the name was too long to go on.
+    TooLong,
 }
 
 /// Room for the path name of a place, and the name that was written last.
@@ -156,10 +160,12 @@ pub(crate) struct PathBuf {
     /// All of it is in use, from `start` on as the name.
     room: KVVec<u8>,
     start: usize,
+    is_cut: bool,
 }
 
-/// The longest name that is written in full, in bytes. Whatever is longer loses its end.
-const MAX_PATH: usize = 1 << 20;
+/// The longest name that is written in full, in bytes. Of a longer one only the end is written: the
+/// way up is not followed further, since nobody can rename anything meanwhile.
+const MAX_PATH: usize = 1 << 16;
 
 impl PathBuf {
     /// Makes room for names of usual length.
@@ -170,12 +176,21 @@ impl PathBuf {
     pub(crate) fn new() -> Result<Self> {
         let room = KVVec::from_elem(0, kernel::bindings::PATH_MAX as usize, GFP_KERNEL_ACCOUNT)?;
         let start = room.len();
-        Ok(Self { room, start })
+        Ok(Self {
+            room,
+            start,
+            is_cut: false,
+        })
     }
 
     /// The name that was written last.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.room.get(self.start..).unwrap_or_default()
+    }
+
+    /// Whether there is more of that name.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     /// Writes the name that `dentry` on `mount` has when `root` is the root directory. If the way
@@ -199,17 +214,23 @@ impl PathBuf {
         root: Option<&bindings::path>,
     ) -> Result<WayUp> {
         loop {
+            // For 7.2, where a mount can go while it is below another that was unmounted, without
+            // `namespace_sem`; it is freed through RCU.
+            let rcu = rcu::read_lock();
             let lock = RenameLock::lock();
-            // SAFETY: `rename_lock` is held, and the caller keeps the rest of the promises.
+            // SAFETY: RCU and `rename_lock` are held, and the caller keeps the other promises.
             let (way, needed) = unsafe { self.prepend(mount, dentry, root) };
             drop(lock);
-            if needed <= self.room.len() || needed > MAX_PATH {
+            drop(rcu);
+            self.is_cut = needed > self.room.len();
+            if !self.is_cut || self.room.len() >= MAX_PATH {
                 return Ok(way);
             }
             // Not in place: what is there is of no use.
+            let room = needed.next_power_of_two().min(MAX_PATH);
             self.room = KVVec::new();
             self.start = 0;
-            self.room = KVVec::from_elem(0, needed.next_power_of_two(), GFP_KERNEL_ACCOUNT)?;
+            self.room = KVVec::from_elem(0, room, GFP_KERNEL_ACCOUNT)?;
         }
     }
 
@@ -217,7 +238,7 @@ impl PathBuf {
     ///
     /// # Safety
     ///
-    /// As for [`PathBuf::write`]; and `rename_lock` must be held.
+    /// As for [`PathBuf::write`]; and RCU and `rename_lock` must be held.
     unsafe fn prepend(
         &mut self,
         mut mount: *const bindings::mount,
@@ -227,7 +248,10 @@ impl PathBuf {
         let mut needed = 0;
         self.start = self.room.len();
         let way = loop {
-            // SAFETY: The mount is valid: `namespace_sem` keeps each mount on the way up.
+            if needed > MAX_PATH {
+                break WayUp::TooLong;
+            }
+            // SAFETY: The mount is valid: `namespace_sem` or RCU keeps each mount on the way up.
             let mnt = unsafe { &raw const (*mount).mnt };
             if root.is_some_and(|root| {
                 ptr::eq(root.dentry, dentry) && ptr::eq(root.mnt.cast_const(), mnt)
@@ -236,9 +260,13 @@ impl PathBuf {
             }
             // SAFETY: As above. `mnt_root` is constant.
             if ptr::eq(dentry, unsafe { (*mnt).mnt_root }) {
-                // SAFETY: As above. Both change only with `namespace_sem` held for writing.
-                let (parent, mountpoint) =
-                    unsafe { ((*mount).mnt_parent, (*mount).mnt_mountpoint) };
+                // SAFETY: As above.
+                let (parent, mountpoint) = unsafe {
+                    (
+                        read_once(&raw const (*mount).mnt_parent).cast_const(),
+                        read_once(&raw const (*mount).mnt_mountpoint).cast_const(),
+                    )
+                };
                 if ptr::eq(mount, parent) {
                     break WayUp::AtTop;
                 }

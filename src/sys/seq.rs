@@ -7,9 +7,13 @@
 use super::bindings;
 use core::marker::PhantomData;
 use kernel::{
+    error::to_result,
     fs::LocalFile,
     prelude::*, //
 };
+
+/// What stands after a value that had to be cut.
+pub(super) const CUT: &[u8] = b"\\~";
 
 /// The buffer behind a [`Seq`], which grows with what is written.
 pub(crate) struct SeqBuf(KVVec<u8>);
@@ -38,12 +42,13 @@ impl SeqBuf {
     ) -> Result<&[u8]> {
         let len = loop {
             let mut seq = Seq::new(&mut self.0, file);
-            write(&mut seq)?;
+            let result = write(&mut seq);
             if let Some(len) = seq.len() {
+                result?;
                 break len;
             }
+            // Whatever else went wrong, the buffer was too small.
             let size = self.0.len().checked_mul(2).ok_or(ENOMEM)?;
-            self.0 = KVVec::new();
             self.0 = KVVec::from_elem(0, size, GFP_KERNEL_ACCOUNT)?;
         };
         self.0.get(..len).ok_or(EINVAL)
@@ -80,7 +85,12 @@ impl<'b> Seq<'b> {
         &mut self.raw
     }
 
-    /// How much was written, unless it was too much. C: `seq_has_overflowed()`.
+    /// Whether no more has room. C: `seq_has_overflowed()`.
+    pub(super) fn has_overflowed(&self) -> bool {
+        self.len().is_none()
+    }
+
+    /// How much was written, unless it was too much.
     fn len(&self) -> Option<usize> {
         (self.raw.count < self.raw.size).then_some(self.raw.count)
     }
@@ -95,6 +105,24 @@ impl<'b> Seq<'b> {
         let written =
             unsafe { core::slice::from_raw_parts_mut(self.raw.buf.cast::<u8>().add(from), len) };
         self.raw.count = from + edit(written).min(len);
+    }
+
+    /// Ends what a callback has written, which returned `result`. If there was something that it
+    /// could not tell, the text is marked as one that was cut.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if that is what it returned.
+    pub(super) fn finish(&mut self, result: c_int) -> Result {
+        match to_result(result) {
+            Err(e) if e == ENOMEM => Err(e),
+            // Too small a buffer shows in the buffer.
+            Err(_) if !self.has_overflowed() => {
+                self.put(CUT);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Appends bytes as they are. C: `seq_write()`.

@@ -258,6 +258,8 @@ pub(crate) struct Task<'g> {
 /// `signal_struct::pids` of a process. C: `enum pid_type`.
 #[derive(Clone, Copy)]
 pub(crate) enum PidType {
+    /// The process: `PIDTYPE_TGID`.
+    Tgid = bindings::PIDTYPE_TGID as isize,
     /// The process group: `PIDTYPE_PGID`.
     Pgid = bindings::PIDTYPE_PGID as isize,
     /// The session: `PIDTYPE_SID`.
@@ -302,6 +304,22 @@ impl<'g> Task<'g> {
     pub(crate) fn tgid(&self) -> i32 {
         // SAFETY: The task is valid by the type invariants.
         unsafe { read_once(&raw const (*self.ptr).tgid) }
+    }
+
+    /// The thread that stands for the process. C: `task_struct::group_leader`.
+    ///
+    /// It is the task itself if that is on the task list, unless `de_thread()` has just put another
+    /// one in its place.
+    pub(crate) fn leader(&self) -> Task<'g> {
+        // SAFETY: The task is valid by the type invariants.
+        let ptr = unsafe { read_once(&raw const (*self.ptr).group_leader) };
+        // INVARIANT: A task that is not freed yet has a leader that was not released before it, or
+        // that `de_thread()` put there in this read-side critical section.
+        Task {
+            ptr,
+            rcu: self.rcu,
+            _not_send: PhantomData,
+        }
     }
 
     /// Whether this is the thread that stands for its process. C: `thread_group_leader()`.

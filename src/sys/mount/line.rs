@@ -14,13 +14,17 @@ use super::{
         read_once,
         seq::{
             Seq,
-            SeqBuf, //
+            SeqBuf,
+            CUT, //
         },
     },
+    member,
     Mount,
     Reach, //
 };
 use kernel::{
+    bindings::SEQ_SKIP,
+    error::to_result,
     fs::LocalFile,
     prelude::*, //
 };
@@ -106,13 +110,13 @@ impl LineBuf {
     /// `ENOMEM`
     pub(crate) fn write(&mut self, mount: &Mount<'_>, file: &LocalFile) -> Result<(Reach, &[u8])> {
         let reach = mount.place(&mut self.path)?;
-        let (path, options) = (self.path.as_bytes(), self.options);
+        let (path, options) = (&self.path, self.options);
         let line = self.seq.write(file, |seq| {
             let wants_kernel = options.labels || options.propagate_from && mount.is_slave();
-            if !(wants_kernel && mount.kernel_line(seq, options.propagate_from)) {
-                mount.line(seq, path);
+            if wants_kernel && mount.kernel_line(seq, options.propagate_from)? {
+                return Ok(());
             }
-            Ok(())
+            mount.line(seq, path)
         })?;
         Ok((reach, line))
     }
@@ -151,16 +155,15 @@ fn trim_propagate_from(line: &mut [u8]) -> usize {
 }
 
 impl Mount<'_> {
-    /// Whether it gets events from a master. C: `IS_MNT_SLAVE()`.
-    fn is_slave(&self) -> bool {
-        !self.raw().mnt_master.is_null()
-    }
-
     /// Lets the kernel write the line, and says whether it did. It does not show what cannot be
     /// reached from the root.
-    fn kernel_line(&self, seq: &mut Seq<'_>, propagate_from: bool) -> bool {
+    ///
+    /// # Errors
+    ///
+    /// What the function fails with; for a reader of `mountinfo` that would be the end.
+    fn kernel_line(&self, seq: &mut Seq<'_>, propagate_from: bool) -> Result<bool> {
         let Some(root) = self.sem.root() else {
-            return false;
+            return Ok(false);
         };
         let mut proc_mounts = bindings::proc_mounts {
             ns: self.sem.ns.as_ptr(),
@@ -172,11 +175,16 @@ impl Mount<'_> {
         let before = raw.count;
         // SAFETY: `show` is `show_mountinfo()`, which wants a `struct proc_mounts` as `private`,
         // and to be called with the semaphore held, as it is.
-        let result = unsafe { (self.sem.ops.show)(raw, (&raw const self.raw().mnt).cast_mut()) };
+        let result = unsafe {
+            let mnt = &raw mut (*self.ptr.as_ptr()).mnt;
+            (self.sem.ops.show)(raw, mnt)
+        };
         raw.private = core::ptr::null_mut();
-        if result != 0 {
+        to_result(result)?;
+        // CAST: A small number.
+        if result as u32 == SEQ_SKIP {
             raw.count = before;
-            return false;
+            return Ok(false);
         }
         seq.edit(
             before,
@@ -186,36 +194,41 @@ impl Mount<'_> {
                 trim_propagate_from
             },
         );
-        true
+        Ok(true)
     }
 
     /// Writes the line; `path` is where the mount is mounted.
     ///
-    /// What a callback returns is left alone: it says that the buffer was too small, which shows in
-    /// the buffer, or that something could not be told. What the callback could tell is there.
-    fn line(&self, seq: &mut Seq<'_>, path: &[u8]) {
-        let mount = self.raw();
-        // SAFETY: A mount has a super block and a parent, at least itself, while it is there.
-        let (sb, parent) = unsafe { (&*mount.mnt.mnt_sb, &*mount.mnt_parent) };
-        // SAFETY: The operations of a super block are constant.
-        let sb_op = unsafe { &*sb.s_op };
-        let root = mount.mnt.mnt_root;
+    /// # Errors
+    ///
+    /// `ENOMEM` if a callback says so.
+    fn line(&self, seq: &mut Seq<'_>, path: &PathBuf) -> Result {
+        let sb = member!(self, mnt.mnt_sb);
+        // SAFETY: A mount has a super block while it is there. Its operations are constant.
+        let sb_op = unsafe { &*read_once(&raw const (*sb).s_op) };
+        let root = member!(self, mnt.mnt_root);
+        let parent = member!(self, mnt_parent);
+        // SAFETY: A mount has a parent, at least itself, while the semaphore is held.
+        let parent_id = unsafe { read_once(&raw const (*parent).mnt_id) };
 
-        seq.put_number(mount.mnt_id);
+        seq.put_number(member!(self, mnt_id));
         seq.put(b" ");
-        seq.put_number(parent.mnt_id);
+        seq.put_number(parent_id);
         seq.put(b" ");
         let (major, minor) = self.device();
         seq.put_number(major);
         seq.put(b":");
         seq.put_number(minor);
         seq.put(b" ");
-        self.put_root(seq, sb_op);
+        self.put_root(seq, sb_op)?;
         seq.put(b" ");
-        seq.put_escaped(path, PATH_SPECIAL);
+        seq.put_escaped(path.as_bytes(), PATH_SPECIAL);
+        if path.is_cut() {
+            seq.put(CUT);
+        }
 
-        // SAFETY: Valid; a remount may change the flags meanwhile.
-        let flags = unsafe { read_once(&raw const mount.mnt.mnt_flags) } as bindings::mount_flags;
+        // CAST: A set of bits.
+        let flags = member!(self, mnt.mnt_flags) as bindings::mount_flags;
         seq.put(if flags & bindings::MNT_READONLY != 0 {
             b" ro"
         } else {
@@ -235,30 +248,28 @@ impl Mount<'_> {
         // SAFETY: The type of a super block stays as long as it, and its name with it; a subtype is
         // set before the super block is mounted.
         unsafe {
-            seq.put_escaped(
-                CStr::from_char_ptr((*sb.s_type).name).to_bytes(),
-                NAME_SPECIAL,
-            );
-            if !sb.s_subtype.is_null() {
+            let name = (*read_once(&raw const (*sb).s_type)).name;
+            seq.put_escaped(CStr::from_char_ptr(name).to_bytes(), NAME_SPECIAL);
+            let subtype = read_once(&raw const (*sb).s_subtype);
+            if !subtype.is_null() {
                 seq.put(b".");
-                seq.put_escaped(CStr::from_char_ptr(sb.s_subtype).to_bytes(), NAME_SPECIAL);
+                seq.put_escaped(CStr::from_char_ptr(subtype).to_bytes(), NAME_SPECIAL);
             }
         }
         seq.put(b" ");
+        let devname = member!(self, mnt_devname);
         if let Some(show_devname) = sb_op.show_devname {
             // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
-            unsafe { show_devname(seq.as_raw(), root) };
-        } else if mount.mnt_devname.is_null() {
-            // What C's `%s` makes of it.
-            seq.put(b"none");
-        } else {
+            let result = unsafe { show_devname(seq.as_raw(), root) };
+            seq.finish(result)?;
+        } else if !devname.is_null() {
             // SAFETY: The name belongs to the mount and is constant.
-            let name = unsafe { CStr::from_char_ptr(mount.mnt_devname) };
+            let name = unsafe { CStr::from_char_ptr(devname) };
             seq.put_escaped(name.to_bytes(), NAME_SPECIAL);
         }
 
-        // SAFETY: Valid; a remount may change the flags meanwhile.
-        let flags = unsafe { read_once(&raw const sb.s_flags) };
+        // SAFETY: Valid, as above; a remount may change the flags meanwhile.
+        let flags = unsafe { read_once(&raw const (*sb).s_flags) };
         seq.put(if flags & SB_RDONLY != 0 {
             b" ro"
         } else {
@@ -270,21 +281,26 @@ impl Mount<'_> {
             }
         }
         if let Some(show_options) = sb_op.show_options {
-            // SAFETY: As above.
-            unsafe { show_options(seq.as_raw(), root) };
+            // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
+            let result = unsafe { show_options(seq.as_raw(), root) };
+            seq.finish(result)?;
         }
+        Ok(())
     }
 
     /// The directory of the file system that is mounted. C: `show_path()`.
-    fn put_root(&self, seq: &mut Seq<'_>, sb_op: &bindings::super_operations) {
-        let root = self.raw().mnt.mnt_root;
+    fn put_root(&self, seq: &mut Seq<'_>, sb_op: &bindings::super_operations) -> Result {
+        let root = member!(self, mnt.mnt_root);
         if let Some(show_path) = sb_op.show_path {
             // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
-            unsafe { show_path(seq.as_raw(), root) };
+            let result = unsafe { show_path(seq.as_raw(), root) };
+            seq.finish(result)
         } else {
             // SAFETY: The mount has a reference to its root directory. The third argument is the
-            // string that `show_path()` uses.
+            // string that `show_path()` uses. What is returned is a length, or -1 for a path that
+            // had no room, which shows in the buffer.
             unsafe { bindings::seq_dentry(seq.as_raw(), root, c" \t\n\\".as_char_ptr()) };
+            Ok(())
         }
     }
 
@@ -292,25 +308,29 @@ impl Mount<'_> {
     fn is_idmapped(&self) -> bool {
         // CAST: Both types stand for the kernel's `struct mnt_idmap`.
         let nop = (&raw const kernel::bindings::nop_mnt_idmap).cast();
-        // SAFETY: Valid. The pointer changes once, when the mount becomes an idmapped one; it is
-        // not followed.
-        let idmap = unsafe { read_once(&raw const self.raw().mnt.mnt_idmap) };
+        // The pointer changes once, when the mount becomes an idmapped one; it is not followed.
+        let idmap = member!(self, mnt.mnt_idmap);
         !core::ptr::eq(idmap, nop)
+    }
+
+    /// Whether it gets events from a master. C: `IS_MNT_SLAVE()`.
+    fn is_slave(&self) -> bool {
+        !member!(self, mnt_master).is_null()
     }
 
     /// The fields between the options and the hyphen.
     fn put_propagation(&self, seq: &mut Seq<'_>) {
-        let mount = self.raw();
         // CAST: A set of bits.
-        let flags = mount.mnt_t_flags as u32;
+        let flags = member!(self, mnt_t_flags) as u32;
         if flags & bindings::T_SHARED != 0 {
             seq.put(b" shared:");
-            seq.put_number(mount.mnt_group_id);
+            seq.put_number(member!(self, mnt_group_id));
         }
-        // SAFETY: Null or a mount that is there while the semaphore is held.
-        if let Some(master) = unsafe { mount.mnt_master.as_ref() } {
+        let master = member!(self, mnt_master);
+        if !master.is_null() {
             seq.put(b" master:");
-            seq.put_number(master.mnt_group_id);
+            // SAFETY: A master is there while the semaphore is held.
+            seq.put_number(unsafe { read_once(&raw const (*master).mnt_group_id) });
         }
         if flags & bindings::T_UNBINDABLE != 0 {
             seq.put(b" unbindable");
