@@ -78,7 +78,7 @@ impl<T: ProcFile> Registration<T> {
         proc_open: Some(Self::open),
         proc_read_iter: Some(Self::read_iter),
         proc_write: Some(Self::write),
-        proc_lseek: Some(bindings::no_seek_end_llseek),
+        proc_lseek: Some(Self::lseek),
         proc_release: Some(Self::release),
         ..Self::NO_OPS
     };
@@ -171,6 +171,16 @@ impl<T: ProcFile> Registration<T> {
             Ok(len) => isize::try_from(len).unwrap_or(isize::MAX),
             Err(e) => e.to_errno() as isize,
         }
+    }
+
+    /// Where a text ends is not known before it was read to its end.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be an open file of this type.
+    unsafe extern "C" fn lseek(file: *mut bindings::file, offset: i64, whence: c_int) -> i64 {
+        // SAFETY: The caller ensures that the file is open.
+        unsafe { kernel::bindings::no_seek_end_llseek(file.cast(), offset, whence) }
     }
 
     /// The file's position goes back to 0, where the answer begins.

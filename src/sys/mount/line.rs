@@ -73,8 +73,11 @@ impl Options {
     /// Only SELinux has a `sb_show_options` hook, and the way to it, `security_sb_show_options()`,
     /// is not exported. Whether it is active shows in which names of extended attributes are labels.
     pub(crate) fn of_system(propagate_from: bool) -> Self {
+        #[cfg(CONFIG_SECURITY)]
         // SAFETY: An FFI call with a string constant.
         let labels = unsafe { bindings::security_ismaclabel(c"selinux".as_char_ptr()) } != 0;
+        #[cfg(not(CONFIG_SECURITY))]
+        let labels = false;
         Self {
             labels,
             propagate_from,
