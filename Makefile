@@ -3,15 +3,26 @@
 # What one types. The module itself is built by the kernel's Kbuild, from the file Kbuild; whatever
 # needs a rootfs or a virtual machine is in Makefile.tools and scripts/.
 
-# The kernel tree to build against: the running kernel's, unless told otherwise.
-KDIR ?= /lib/modules/$(shell uname -r)/build
+# The kernel tree to build against: the running kernel's, unless told otherwise. Where that one has
+# no Rust metadata, it is the tree that `make kdir` has made, if it has.
+release := $(shell uname -r)
+cache := $(or $(NSINSPECT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/nsinspect)
+system-kdir := /lib/modules/$(release)/build
+made-kdir := $(lastword $(wildcard $(cache)/kernels/$(release)-*/tree))
+KDIR ?= $(if $(wildcard $(system-kdir)/rust/libkernel.rmeta),$(system-kdir),$(or $(made-kdir),$(system-kdir)))
+
 # Where the build's output goes: beside the sources, unless told otherwise.
 MO ?=
 
 .DEFAULT_GOAL := modules
 .PHONY: modules modules_install clean help check-kdir
 
-kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) $(if $(MO),MO=$(abspath $(MO)))
+# The compiler that the tree was made with, where it is installed and no other is asked for: Kbuild
+# warns about any other.
+tree-cc = $(shell sed -n 's/^CONFIG_CC_VERSION_TEXT="*\([^ "]*\).*/\1/p' '$(KDIR)/include/config/auto.conf' 2>/dev/null)
+kbuild-cc = $(if $(filter default,$(origin CC)),$(if $(shell command -v $(tree-cc) 2>/dev/null),CC=$(tree-cc)))
+
+kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) $(if $(MO),MO=$(abspath $(MO))) $(kbuild-cc)
 
 modules: check-kdir ## build nsinspect.ko for the kernel in KDIR (default: the running one)
 	+$(kbuild) modules
