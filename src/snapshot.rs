@@ -200,15 +200,12 @@ impl Snapshot {
         };
         let uptime = system::uptime();
         let is_one = query.pid.is_some() || query.upid.is_some();
-        let tasks = Self::tasks_of(
-            sources,
-            query,
-            Filter {
-                ns: query.ns,
-                mnt: with_device.as_deref(),
-                threads: show.threads,
-            },
-        )?;
+        let filter = Filter {
+            ns: query.ns,
+            mnt: with_device.as_deref(),
+            threads: show.threads,
+        };
+        let tasks = Self::tasks_of(sources, query, filter)?;
         let mut snapshot = Self {
             uptime,
             show: Show {
@@ -226,6 +223,10 @@ impl Snapshot {
         snapshot.locate_roots(sources)?;
         if show.ns || show.mounts {
             snapshot.add_namespaces(sources, query, with_device.as_deref(), file)?;
+        }
+        if is_one {
+            // Only now: what refers to it may be kept where it is not.
+            snapshot.tasks.retain(filter);
         }
         // So that no file system stays busy for as long as the text takes.
         snapshot.tasks.roots.release();
@@ -278,9 +279,10 @@ impl Snapshot {
 
     /// The processes and threads that a query asks for.
     fn tasks_of(sources: &Sources, query: &Query, filter: Filter<'_>) -> Result<Tasks> {
+        let threads = filter.threads;
         let Some(upid) = query.upid else {
             return match query.pid {
-                Some(pid) => Tasks::collect_one(pid, None, filter),
+                Some(pid) => Tasks::collect_one(pid, None, threads),
                 // Without namespaces, which say how many processes they have, they are of no use.
                 None if !(query.show().ns || query.show().tasks || query.show().threads) => {
                     Tasks::none()
@@ -294,7 +296,7 @@ impl Snapshot {
         let Some(ns) = found.first() else {
             return Tasks::none();
         };
-        let tasks = Tasks::collect_one(upid.nr, Some(ns), filter)?;
+        let tasks = Tasks::collect_one(upid.nr, Some(ns), threads)?;
         // The same process must have both numbers, if both were asked for.
         let is_other = |pid| {
             let one = tasks.processes.items().first();

@@ -247,13 +247,18 @@ impl Tasks {
     /// Collects one process or thread alone: the one with the number `nr` in the pid namespace `ns`,
     /// or in the initial one.
     ///
-    /// Of a process all threads are collected if the filter wants threads, of a thread that is not
-    /// its process's leader only itself, as a thread. No processes are counted.
+    /// Of a process all threads are collected if `threads` says so, of a thread that is not its
+    /// process's leader only itself, as a thread. No processes are counted.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
-    pub(super) fn collect_one(nr: i32, ns: Option<&Namespace>, filter: Filter<'_>) -> Result<Self> {
+    pub(super) fn collect_one(nr: i32, ns: Option<&Namespace>, threads: bool) -> Result<Self> {
+        let filter = Filter {
+            ns: None,
+            mnt: None,
+            threads,
+        };
         let mut tasks = Self::with_room(4)?;
         loop {
             let rcu = rcu::read_lock();
@@ -268,6 +273,22 @@ impl Tasks {
                 Err(Full) => tasks.restart()?,
             }
         }
+    }
+
+    /// Keeps only what a filter keeps.
+    pub(super) fn retain(&mut self, filter: Filter<'_>) {
+        let levels = self.levels.items();
+        let keeps = |task: &mut TaskRecord| {
+            // CAST: An index into memory.
+            let innermost = task.levels.end.wrapping_sub(1) as usize;
+            filter.keeps(&Spaces {
+                pid: levels.get(innermost).and_then(|level| level.ns),
+                user: task.user_ns,
+                nsproxy: task.nsproxy,
+            })
+        };
+        self.processes.items_mut().retain(keeps);
+        self.threads.items_mut().retain(keeps);
     }
 
     /// The numbers of a process or thread, from level 0 on.
