@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from mountinfo import MountInfo, MountInfoError
 
@@ -111,7 +112,7 @@ Spec = dict[str, Callable[[bytes], Value]]
 _NS_COMMON: Spec = {
     "id": _number,
     "owner": _optional(_number),
-    "tasks": _number,
+    "tasks": _optional(_number),
     "refs": _number,
     "active": _number,
 }
@@ -161,6 +162,9 @@ TASK_NAMESPACES = {
     "userns": "user",
 }
 
+# The keys that only processes have.
+PROCESS_KEYS = ("pgid", "sid", "ppid", "threads", "kind")
+
 TASK_SPEC: Spec = {
     "comm": unescape,
     "level": _number,
@@ -178,6 +182,12 @@ TASK_SPEC: Spec = {
     "chroot": _optional(_flag),
     "root": _optional(unescape),
     "cgroup": _optional(unescape),
+}
+
+# What threads of one process have in common is left out.
+THREAD_SPEC: Spec = {
+    "tgid": _number,
+    **{key: parse for key, parse in TASK_SPEC.items() if key not in PROCESS_KEYS},
 }
 
 REACHES = ("root", "outside", "over")
@@ -210,6 +220,14 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Thread:
+    """A `thread` record."""
+
+    tid: int
+    fields: dict[str, Value]
+
+
+@dataclass(frozen=True)
 class Mount:
     """A `mount` record."""
 
@@ -238,18 +256,33 @@ class Document:
     header: Header
     namespaces: list[Namespace]
     tasks: list[Task]
+    threads: list[Thread]
     mounts: list[Mount]
     end: End
 
     def mounts_of(self, namespace: int) -> list[Mount]:
         """The mounts of one mount namespace, in the order of the text."""
-        return [mount for mount in self.mounts if mount.namespace == namespace]
+        return self._mounts_by_namespace.get(namespace, [])
+
+    @cached_property
+    def _mounts_by_namespace(self) -> dict[int, list[Mount]]:
+        found: dict[int, list[Mount]] = {}
+        for mount in self.mounts:
+            found.setdefault(mount.namespace, []).append(mount)
+        return found
 
     def task(self, pid: int) -> Task:
         """The record of one process."""
         found = [task for task in self.tasks if task.pid == pid]
         if len(found) != 1:
             raise LookupError(f"there are {len(found)} task records of {pid}")
+        return found[0]
+
+    def thread(self, tid: int) -> Thread:
+        """The record of one thread."""
+        found = [thread for thread in self.threads if thread.tid == tid]
+        if len(found) != 1:
+            raise LookupError(f"there are {len(found)} thread records of {tid}")
         return found[0]
 
     def namespace(self, kind: str, inum: int | None) -> Namespace:
@@ -300,6 +333,12 @@ def _task(fields: list[bytes]) -> Task:
     return Task(_number(fields[1]), _fields(TASK_SPEC, fields[2:-1] if unlisted else fields[2:]), unlisted)
 
 
+def _thread(fields: list[bytes]) -> Thread:
+    if len(fields) < 2:
+        raise FormatError("the record is too short")
+    return Thread(_number(fields[1]), _fields(THREAD_SPEC, fields[2:]))
+
+
 def _mount(line: bytes) -> Mount:
     parts = line.split(b" ", 4)
     if len(parts) != 5:
@@ -318,7 +357,7 @@ def _end(fields: list[bytes]) -> End:
     return End(*counts)
 
 
-_ORDER = (b"nsinspect", b"ns", b"task", b"mount", b"end")
+_ORDER = (b"nsinspect", b"ns", b"task", b"thread", b"mount", b"end")
 
 
 def parse(text: bytes) -> Document:
@@ -328,6 +367,7 @@ def parse(text: bytes) -> Document:
     headers: list[Header] = []
     namespaces: list[Namespace] = []
     tasks: list[Task] = []
+    threads: list[Thread] = []
     mounts: list[Mount] = []
     ends: list[End] = []
     last = -1
@@ -346,7 +386,12 @@ def parse(text: bytes) -> Document:
                 case b"ns":
                     namespaces.append(_namespace(fields))
                 case b"task":
-                    tasks.append(_task(fields))
+                    task = _task(fields)
+                    if tasks and tasks[-1].unlisted and not task.unlisted:
+                        raise FormatError("the process is listed, but comes after one that is not")
+                    tasks.append(task)
+                case b"thread":
+                    threads.append(_thread(fields))
                 case b"mount":
                     mounts.append(_mount(line))
                 case b"end":
@@ -357,8 +402,8 @@ def parse(text: bytes) -> Document:
         raise FormatError("the text has no header")
     if not ends:
         raise FormatError("the text has no end")
-    document = Document(headers[0], namespaces, tasks, mounts, ends[0])
-    counts = End(len(namespaces), len(tasks), 0, len(mounts))
+    document = Document(headers[0], namespaces, tasks, threads, mounts, ends[0])
+    counts = End(len(namespaces), len(tasks), len(threads), len(mounts))
     if document.end != counts:
         raise FormatError(f"the text ends with {document.end}, but it has {counts}")
     return document

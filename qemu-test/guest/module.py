@@ -49,6 +49,11 @@ def open_file() -> int:
     return os.open(PROC_FILE, os.O_RDONLY | os.O_CLOEXEC)
 
 
+def open_for_queries() -> int:
+    """Opens the file for reading and writing."""
+    return os.open(PROC_FILE, os.O_RDWR | os.O_CLOEXEC)
+
+
 def read_all(fd: int, size: int = 1 << 20) -> bytes:
     """Reads to the end, `size` bytes at a time."""
     parts = []
@@ -69,3 +74,18 @@ def read_text() -> bytes:
 def read_document() -> Document:
     """A fresh text, parsed."""
     return format1.parse(read_text())
+
+
+def ask(query: bytes) -> bytes:
+    """The answer to a query."""
+    fd = open_for_queries()
+    try:
+        os.write(fd, query + b"\n")
+        return read_all(fd)
+    finally:
+        os.close(fd)
+
+
+def ask_document(query: str) -> Document:
+    """The answer to a query, parsed."""
+    return format1.parse(ask(query.encode()))

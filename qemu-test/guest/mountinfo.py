@@ -66,6 +66,11 @@ def escape(path: bytes) -> bytes:
     return b"".join(b"\\%03o" % byte if byte in b" \t\n\\" else bytes([byte]) for byte in path)
 
 
+def unescape(path: bytes) -> bytes:
+    """The root or the mount point that `escape` wrote."""
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), path)
+
+
 def covered(lines: list[MountInfo]) -> set[int]:
     """The ids of the mounts that another mount covers at the same place.
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import forked
 import nsfs
-import procfs
 import syscalls
 from mountinfo import MountInfo
 from syscalls import FileId, StatMount
@@ -61,30 +60,14 @@ def _read(proc_fd: int, namespace_fd: int) -> MountList:
     return MountList(lines, top, tuple(stack), mounts, count)
 
 
-def members(view: procfs.View) -> dict[int, int]:
-    """For each mount namespace that a process is in, the pid of one such process."""
-    found: dict[int, int] = {}
-    for process in view.processes.values():
-        namespace = process.namespaces["mnt"]
-        if namespace is not None:
-            found.setdefault(namespace, process.pid)
-    return found
+def read_all() -> dict[int, MountList]:
+    """Reads the mounts of each mount namespace, whoever keeps it."""
 
-
-def read_all(inhabitants: dict[int, int]) -> dict[int, MountList] | None:
-    """Reads the mounts of each namespace; the pids say where to enter them.
-
-    None when one of these processes is gone or has gone elsewhere.
-    """
-
-    def visit() -> dict[int, MountList] | None:
+    def visit() -> dict[int, MountList]:
         lists = {}
         proc_fd = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for namespace, pid in inhabitants.items():
-            fd = nsfs.open_link(pid, "mnt", proc_fd)
-            if fd is None or os.fstat(fd).st_ino != namespace:
-                return None
-            lists[namespace] = _read(proc_fd, fd)
+        for fd in nsfs.open_all(syscalls.CLONE_NEWNS):
+            lists[os.fstat(fd).st_ino] = _read(proc_fd, fd)
             os.close(fd)
         return lists
 

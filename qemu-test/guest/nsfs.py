@@ -11,8 +11,10 @@ import errno
 import fcntl
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import syscalls
 from syscalls import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
@@ -39,6 +41,7 @@ NS_GET_USERNS = _io(1)
 NS_GET_PARENT = _io(2)
 NS_GET_NSTYPE = _io(3)
 NS_GET_OWNER_UID = _io(4)
+NS_GET_PID_IN_PIDNS = _ior(8, 4)
 NS_MNT_GET_INFO = _ior(10, 16)
 NS_GET_ID = _ior(13, 8)
 
@@ -109,6 +112,11 @@ def get_id(fd: int) -> int:
     return int(struct.unpack("Q", answer)[0])
 
 
+def pid_inside(fd: int, pid: int) -> int:
+    """The number that a process has in the pid namespace behind `fd`."""
+    return fcntl.ioctl(fd, NS_GET_PID_IN_PIDNS, pid)
+
+
 def _owner_uid(fd: int) -> int:
     answer = ctypes.c_uint32()
     fcntl.ioctl(fd, NS_GET_OWNER_UID, answer)
@@ -134,6 +142,18 @@ def facts(fd: int) -> NsFacts:
         owner_uid=_owner_uid(fd) if kind == "user" else None,
         mounts=_mount_count(fd) if kind == "mnt" else None,
     )
+
+
+def open_all(kind: int = 0) -> Iterator[int]:
+    """Opens all namespaces that `listns` lists, of one type or of all, by their ids."""
+    for identity in syscalls.listns(kind):
+        try:
+            fd = syscalls.open_namespace(identity)
+        except OSError as error:
+            if error.errno != errno.ESTALE:
+                raise
+        else:
+            yield fd
 
 
 def open_link(pid: int, link: str, proc_fd: int | None = None) -> int | None:

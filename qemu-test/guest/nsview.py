@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The namespaces that processes are in, from the kernel's own interfaces: the source to compare with.
+"""All namespaces that user space can see, from the kernel's own interfaces: the source to compare with.
 
 Helper processes enter namespaces to see what can only be seen from inside.
 """
@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import forked
 import nsfs
-import procfs
+import mountinfo
 import syscalls
+from mountinfo import MountInfo
 from nsfs import NsFacts
-from procfs import Process, View
+from procfs import View
+
+Value = TypeVar("Value")
 
 Key = tuple[str, int]
 """A namespace: its type and inode number."""
@@ -23,7 +28,7 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True)
 class NsView:
-    """What is known of each namespace that a process is in or has its children in."""
+    """What is known of each namespace that `listns` lists, whoever keeps it, and of those above."""
 
     facts: dict[Key, NsFacts]
     names: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
@@ -41,7 +46,8 @@ class NsView:
         return 0 if parent is None else 1 + self.level((key[0], parent))
 
 
-def _add_ancestors(fd: int, facts: dict[Key, NsFacts]) -> None:
+def _add(fd: int, facts: dict[Key, NsFacts]) -> None:
+    """Adds a namespace, and those above it, which `listns` does not list if nothing else keeps them."""
     found = nsfs.facts(fd)
     key = (found.type, found.inum)
     if key in facts:
@@ -50,54 +56,61 @@ def _add_ancestors(fd: int, facts: dict[Key, NsFacts]) -> None:
     if found.parent is not None:
         parent = nsfs.open_parent(fd)
         try:
-            _add_ancestors(parent, facts)
+            _add(parent, facts)
         finally:
             os.close(parent)
 
 
-def _inhabitants(view: View, link: str) -> dict[int, Process]:
-    """For each namespace that the link of a process leads to, one such process."""
-    found: dict[int, Process] = {}
-    for process in view.processes.values():
-        inum = process.namespaces[link]
-        if inum is not None:
-            found.setdefault(inum, process)
-    return found
+def enter_each(kind: int, look: Callable[[int], Value | None]) -> dict[int, Value]:
+    """Enters each namespace of one type, calls `look` with a file open on it, and gathers what it gives.
 
+    In a process of its own, as there may be no way back.
+    """
 
-def _names(proc_fd: int, inhabitants: dict[int, Process]) -> dict[int, tuple[bytes, bytes]]:
-    names = {}
-    for inum, process in inhabitants.items():
-        fd = nsfs.open_link(process.pid, "uts", proc_fd)
-        if fd is not None:
-            syscalls.setns(fd, syscalls.CLONE_NEWUTS)
+    def visit() -> dict[int, Value]:
+        found = {}
+        for fd in nsfs.open_all(kind):
+            syscalls.setns(fd, kind)
+            seen = look(fd)
+            if seen is not None:
+                found[os.fstat(fd).st_ino] = seen
             os.close(fd)
-            names[inum] = syscalls.uname()
-    return names
+        return found
+
+    return forked.call(visit)
 
 
-def _cgroup_root(host_path: bytes, inner_path: bytes) -> bytes | None:
-    """The root of a cgroup namespace, from one process's path seen from outside and from inside."""
-    if inner_path == b"/":
-        return host_path
-    if host_path.endswith(inner_path) and not inner_path.startswith(b"/.."):
-        return host_path.removesuffix(inner_path) or b"/"
-    return None
+_POINT = b"/tmp"
 
 
-def _cgroup_roots(proc_fd: int, view: View) -> dict[int, bytes]:
-    roots: dict[int, bytes] = {}
-    for inum, process in _inhabitants(view, "cgroup").items():
-        fd = nsfs.open_link(process.pid, "cgroup", proc_fd)
-        if fd is None or process.cgroup is None:
-            continue
-        syscalls.setns(fd, syscalls.CLONE_NEWCGROUP)
-        os.close(fd)
-        inside = procfs.read_cgroup(process.pid)
-        root = None if inside is None else _cgroup_root(process.cgroup, inside)
-        if root is not None:
-            roots[inum] = root
-    return roots
+def cgroup_root(fd: int) -> bytes | None:
+    """The root of a cgroup namespace that the caller entered, as a mount of the hierarchy shows it.
+
+    That mount is made inside, and looked at from the initial cgroup namespace. The caller should have a
+    mount namespace of its own. None for a root that was removed, which cannot be mounted any more.
+    """
+    syscalls.setns(fd, syscalls.CLONE_NEWCGROUP)
+    try:
+        syscalls.mount(b"cgroup2", _POINT, b"cgroup2")
+    except FileNotFoundError:
+        return None
+    initial = os.open("/proc/1/ns/cgroup", os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.setns(initial, syscalls.CLONE_NEWCGROUP)
+    os.close(initial)
+    with open("/proc/self/mountinfo", "rb") as file:
+        info = MountInfo.parse(file.read().split(b"\n")[-2])
+    assert (info.point, info.type) == (_POINT, b"cgroup2")
+    syscalls.umount(_POINT)
+    return mountinfo.unescape(info.root)
+
+
+def _cgroup_roots() -> dict[int, bytes]:
+    def visit() -> dict[int, bytes]:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount(None, b"/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+        return enter_each(syscalls.CLONE_NEWCGROUP, cgroup_root)
+
+    return forked.call(visit)
 
 
 def _pid_max(view: View) -> dict[int, int | None]:
@@ -126,33 +139,23 @@ def _read_pid_max() -> int:
         return int(file.read())
 
 
-def _offsets(view: View) -> dict[int, tuple[int, int]]:
-    offsets = {}
-    for inum, process in _inhabitants(view, "time_for_children").items():
-        with open(f"/proc/{process.pid}/timens_offsets", "rb") as file:
-            lines = [line.split() for line in file.read().splitlines()]
-        clocks = {name: int(seconds) * 10**9 + int(rest) for name, seconds, rest in lines}
-        offsets[inum] = (clocks[b"monotonic"], clocks[b"boottime"])
-    return offsets
+def _offsets() -> tuple[int, int]:
+    with open("/proc/self/timens_offsets", "rb") as file:
+        lines = [line.split() for line in file.read().splitlines()]
+    clocks = {name: int(seconds) * 10**9 + int(rest) for name, seconds, rest in lines}
+    return clocks[b"monotonic"], clocks[b"boottime"]
 
 
 def read(view: View) -> NsView:
     """Gathers all of it."""
     facts: dict[Key, NsFacts] = {}
-    for link in nsfs.LINKS:
-        for process in _inhabitants(view, link).values():
-            fd = nsfs.open_link(process.pid, link)
-            if fd is not None:
-                try:
-                    _add_ancestors(fd, facts)
-                finally:
-                    os.close(fd)
-
-    def visit() -> tuple[dict[int, tuple[bytes, bytes]], dict[int, bytes], dict[int, int | None]]:
-        proc_fd = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        names = _names(proc_fd, _inhabitants(view, "uts"))
-        roots = _cgroup_roots(proc_fd, view)
-        return names, roots, _pid_max(view)
-
-    names, roots, limits = forked.call(visit)
-    return NsView(facts, names, limits, _offsets(view), roots)
+    for fd in nsfs.open_all():
+        _add(fd, facts)
+        os.close(fd)
+    return NsView(
+        facts,
+        enter_each(syscalls.CLONE_NEWUTS, lambda _: syscalls.uname()),
+        forked.call(lambda: _pid_max(view)),
+        enter_each(syscalls.CLONE_NEWTIME, lambda _: _offsets()),
+        _cgroup_roots(),
+    )

@@ -8,6 +8,7 @@ is equal in a view taken before and in a view taken after did not change in betw
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import time
@@ -21,9 +22,11 @@ _DELETED = b" (deleted)"
 
 @dataclass(frozen=True)
 class Process:
-    """One process. What it has given back is none."""
+    """One process, or one thread. What it has given back is none."""
 
     pid: int
+    tgid: int
+    """The process that it is a thread of: itself, if it is no thread."""
     start_ticks: int
     comm: bytes
     nspid: tuple[int, ...]
@@ -56,7 +59,7 @@ class Process:
 
 @dataclass(frozen=True)
 class View:
-    """All processes, read between two points of the boot clock (in nanoseconds)."""
+    """All processes, or all threads, read between two points of the boot clock (in nanoseconds)."""
 
     processes: dict[tuple[int, int], Process]
     began: int
@@ -69,10 +72,14 @@ def boottime() -> int:
 
 
 class _Reader:
-    """Reads the files of one /proc/PID; they stay that process's, whatever the pid is given to."""
+    """Reads the files of one /proc/PID; they stay that process's, whatever the pid is given to.
 
-    def __init__(self, pid: int) -> None:
-        self.fd = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    With a `tid` it is /proc/PID/task/TID, which has the same files.
+    """
+
+    def __init__(self, pid: int, tid: int | None = None) -> None:
+        path = f"/proc/{pid}" if tid is None else f"/proc/{pid}/task/{tid}"
+        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def __enter__(self) -> _Reader:
         return self
@@ -151,6 +158,7 @@ def _read(pid: int, proc: _Reader) -> Process:
 
     process = Process(
         pid=pid,
+        tgid=int(status[b"Tgid"]),
         start_ticks=_stat_field(proc.read("stat"), 22),
         comm=proc.read("comm").removesuffix(b"\n"),
         nspid=numbers(b"NSpid"),
@@ -173,6 +181,34 @@ def _read(pid: int, proc: _Reader) -> Process:
     )
     proc.read("stat")  # fails if it went away, and then an absent link meant nothing
     return process
+
+
+def read_thread(pid: int, tid: int) -> Process | None:
+    """Reads one thread; none when it does not exist or goes away meanwhile."""
+    try:
+        with _Reader(pid, tid) as proc:
+            return _read(tid, proc)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def tids(pid: int) -> list[int]:
+    """A process's threads, its leader included, in the kernel's order; none if it does not exist."""
+    try:
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def mount_ids(pid: int) -> list[int] | None:
+    """The ids of the mounts that a process sees, in mountinfo's order; none if it has given them back."""
+    try:
+        with _Reader(pid) as proc:
+            return [int(line.split()[0]) for line in proc.read("mountinfo").split(b"\n")[:-1]]
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT, errno.ESRCH):
+            return None
+        raise
 
 
 def read_cgroup(pid: int) -> bytes | None:
@@ -205,3 +241,10 @@ def view() -> View:
     began = boottime()
     found = [process for process in map(read_process, pids()) if process is not None]
     return View({process.key: process for process in found}, began, boottime())
+
+
+def thread_view() -> View:
+    """Reads all threads, those included that lead a process."""
+    began = boottime()
+    found = [read_thread(pid, tid) for pid in pids() for tid in tids(pid)]
+    return View({thread.key: thread for thread in found if thread is not None}, began, boottime())

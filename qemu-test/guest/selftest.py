@@ -9,9 +9,10 @@ import unittest
 from selftests.comparisons import Comparisons
 from selftests.grammar import Grammar
 from selftests.kernel_log import KernelLog
+from selftests.queries import Queries
 from selftests.runs import Runs
 
-__all__ = ["Comparisons", "Grammar", "KernelLog", "Runs"]
+__all__ = ["Comparisons", "Grammar", "KernelLog", "Queries", "Runs"]
 
 if __name__ == "__main__":
     unittest.main()

@@ -7,6 +7,7 @@ Thin: one function a call, `OSError` on failure, bytes for every path and name.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from dataclasses import dataclass
@@ -17,16 +18,22 @@ _libc.syscall.restype = ctypes.c_long
 # Numbers of x86_64; the newer ones are the same on every architecture.
 SYS_CLONE = 56
 SYS_EXIT = 60
+SYS_SETRESUID = 117
 SYS_CAPSET = 126
 SYS_DELETE_MODULE = 176
+SYS_OPEN_BY_HANDLE_AT = 304
 SYS_FINIT_MODULE = 313
 SYS_STATX = 332
 SYS_OPEN_TREE = 428
+SYS_PIDFD_OPEN = 434
+SYS_PIDFD_GETFD = 438
 SYS_MOVE_MOUNT = 429
 SYS_MOUNT_SETATTR = 442
 SYS_STATMOUNT = 457
 SYS_LISTMOUNT = 458
+SYS_LISTNS = 470
 
+CLONE_FS = 0x0000_0200
 CLONE_VFORK = 0x0000_4000
 CLONE_NEWTIME = 0x0000_0080
 CLONE_NEWNS = 0x0002_0000
@@ -59,9 +66,13 @@ MS_LAZYTIME = 1 << 25
 MNT_DETACH = 2
 
 AT_FDCWD = -100
+# As a directory: the root of the file system of namespaces.
+FD_NSFS_ROOT = -10003
+FILEID_NSFS = 0xF1
 AT_EMPTY_PATH = 0x1000
 AT_NO_AUTOMOUNT = 0x800
 OPEN_TREE_CLONE = 1
+OPEN_TREE_NAMESPACE = 2
 MOVE_MOUNT_F_EMPTY_PATH = 4
 MOUNT_ATTR_IDMAP = 0x0010_0000
 
@@ -89,8 +100,8 @@ STATMOUNT_FS_TYPE = 0x20
 
 def _check(result: int, what: str) -> int:
     if result == -1:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"{what}: {os.strerror(errno)}")
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
     return int(result)
 
 
@@ -187,6 +198,15 @@ def delete_module(name: bytes) -> None:
     syscall(SYS_DELETE_MODULE, name, os.O_NONBLOCK)
 
 
+def descriptor_of(pid: int, fd: int) -> int:
+    """A copy of another process's descriptor."""
+    pidfd = syscall(SYS_PIDFD_OPEN, pid, 0)
+    try:
+        return syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
+    finally:
+        os.close(pidfd)
+
+
 def drop_capability(capability: int) -> None:
     """Takes one capability from the caller's effective and permitted sets."""
     everything = (1 << 41) - 1
@@ -240,6 +260,32 @@ def listmount(mnt_id: int = LSMT_ROOT) -> list[int]:
         last = found[-1]
 
 
+def listns(ns_type: int = 0) -> list[int]:
+    """The 64-bit ids of all namespaces that user space can see, of one type or of all, ascending."""
+    capacity = 1024
+    found: list[int] = []
+    last = 0
+    while True:
+        request = struct.pack("IIQIIQ", 32, 0, last, ns_type, 0, 0)
+        ids = (ctypes.c_uint64 * capacity)()
+        try:
+            count = syscall(SYS_LISTNS, request, ids, capacity, 0)
+        except OSError as error:
+            if error.errno == errno.ENOENT and found:
+                return found  # none comes after the last
+            raise
+        found += list(ids[:count])
+        if count < capacity:
+            return found
+        last = found[-1]
+
+
+def open_namespace(identity: int) -> int:
+    """Opens a namespace by its 64-bit id."""
+    handle = struct.pack("IiQII", 16, FILEID_NSFS, identity, 0, 0)
+    return syscall(SYS_OPEN_BY_HANDLE_AT, FD_NSFS_ROOT, handle, os.O_RDONLY | os.O_CLOEXEC)
+
+
 @dataclass(frozen=True)
 class StatMount:
     """What `statmount` tells about a mount."""
@@ -267,8 +313,16 @@ def statmount(mnt_id: int) -> StatMount:
         | STATMOUNT_FS_TYPE
     )
     request = struct.pack("IIQQQ", 32, 0, mnt_id, mask, 0)
-    buffer = ctypes.create_string_buffer(16384)
-    syscall(SYS_STATMOUNT, request, buffer, len(buffer), 0)
+    size = 16384
+    while True:
+        buffer = ctypes.create_string_buffer(size)
+        try:
+            syscall(SYS_STATMOUNT, request, buffer, size, 0)
+            break
+        except OSError as error:
+            if error.errno != errno.EOVERFLOW:
+                raise
+            size *= 4
     fixed = struct.unpack_from("IIQIIQIIQQIIQQQQQII", buffer)
     strings = buffer.raw[512:]
 

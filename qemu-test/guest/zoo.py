@@ -118,3 +118,10 @@ def reap_all() -> None:
         return False
 
     forked.wait_until(reap, "all processes of the zoo are gone")
+
+
+def end(specimen: Specimen, *left: int) -> None:
+    """Ends and reaps a specimen that is not in a zoo, and those that it leaves, which die of its death."""
+    os.kill(specimen.pid, signal.SIGKILL)
+    for pid in (specimen.pid, *left):
+        os.waitpid(pid, 0)

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import groupby, pairwise
 
-from format1 import NS_SPECS, TASK_NAMESPACES, Document, Task
+from format1 import NS_SPECS, TASK_NAMESPACES, Document, Value
 from nsfs import LINKS
 
 # The key that says which namespace of a type a process is in, as opposed to where its children go.
@@ -23,22 +24,53 @@ MEMBERSHIP = {
 assert MEMBERSHIP.keys() == NS_SPECS.keys()
 
 
-def _task(task: Task) -> list[str]:
+Fields = Mapping[str, Value]
+
+
+def _all_tasks(document: Document) -> list[tuple[str, Fields]]:
+    """The fields of all processes and threads, and what to call them."""
+    tasks = [(f"task {task.pid}", task.fields) for task in document.tasks]
+    return tasks + [(f"thread {thread.tid}", thread.fields) for thread in document.threads]
+
+
+def _numbers(what: str, fields: Fields) -> list[str]:
     """A task's upids, groups and sessions have a number for each level, the last in its own pidns."""
     complaints = []
-    level, upid = task.fields["level"], task.fields["upid"]
+    level, upid = fields["level"], fields["upid"]
     assert isinstance(level, int)
     for key in ("upid", "pgid", "sid"):
-        numbers = task.fields[key]
+        numbers = fields.get(key)
         if isinstance(numbers, tuple) and len(numbers) != level + 1:
-            complaints.append(f"task {task.pid}: {key} has {len(numbers)} numbers at level {level}")
+            complaints.append(f"{what}: {key} has {len(numbers)} numbers at level {level}")
     if isinstance(upid, tuple):
         last, first = upid[-1], upid[0]
         assert isinstance(last, tuple) and isinstance(first, tuple)
-        if last[1] != task.fields["pidns"]:
-            complaints.append(f"task {task.pid}: upid ends in {last[1]}, pidns is {task.fields['pidns']!r}")
-        if first[0] != task.pid:
-            complaints.append(f"task {task.pid}: upid begins with {first[0]}")
+        if last[1] != fields["pidns"]:
+            complaints.append(f"{what}: upid ends in {last[1]}, pidns is {fields['pidns']!r}")
+        if str(first[0]) != what.split()[1]:
+            complaints.append(f"{what}: upid begins with {first[0]}")
+    return complaints
+
+
+def _threads(document: Document) -> list[str]:
+    """Each process has as many threads as it says, and leads them."""
+    counts = Counter(thread.fields["tgid"] for thread in document.threads)
+    leaders = {thread.tid: thread for thread in document.threads if thread.tid == thread.fields["tgid"]}
+    complaints = []
+    for task in document.tasks:
+        if task.fields["threads"] != counts[task.pid]:
+            complaints.append(
+                f"task {task.pid}: threads is {task.fields['threads']!r}, {counts[task.pid]} are there"
+            )
+        leader = leaders.get(task.pid)
+        if leader is None:
+            complaints.append(f"task {task.pid}: its first thread has no record")
+            continue
+        complaints += [
+            f"task {task.pid}: {key} is {task.fields[key]!r}, but {value!r} of its first thread"
+            for key, value in leader.fields.items()
+            if key not in ("tgid", "state") and task.fields[key] != value
+        ]
     return complaints
 
 
@@ -53,11 +85,11 @@ def _namespaces(document: Document) -> list[str]:
         for one, other in pairwise(ids)
         if not (isinstance(one, int) and isinstance(other, int) and one < other)
     ]
-    for task in document.tasks:
+    for what, fields in _all_tasks(document):
         for key, link in TASK_NAMESPACES.items():
-            inum = task.fields[key]
+            inum = fields[key]
             if isinstance(inum, int) and (LINKS[link], inum) not in known:
-                complaints.append(f"task {task.pid}: there is no record of its {key} {inum!r}")
+                complaints.append(f"{what}: there is no record of its {key} {inum!r}")
     for ns in document.namespaces:
         for key, kind in (("owner", "user"), ("parent", ns.type)):
             inum = ns.fields.get(key)
@@ -97,6 +129,7 @@ def _mounts(document: Document) -> list[str]:
 
 
 def check(document: Document) -> list[str]:
-    """What the records say against each other."""
-    complaints = [complaint for task in document.tasks for complaint in _task(task)]
-    return complaints + _namespaces(document) + _mounts(document)
+    """What the records of a text say against each other; of a whole one, with threads or without."""
+    tasks = [complaint for task in _all_tasks(document) for complaint in _numbers(*task)]
+    threads = _threads(document) if document.threads else []
+    return tasks + threads + _namespaces(document) + _mounts(document)

@@ -76,7 +76,7 @@ def expectations(key: Key, source: NsView, view: View) -> dict[str, Value]:
 
 
 def compare(document: Document, source: NsView, view: View) -> list[str]:
-    """What is wrong with the records of the namespaces that processes use."""
+    """What is wrong with the records of the namespaces that user space can see."""
     records = {(ns.type, ns.inum): ns for ns in document.namespaces}
     complaints = []
     for key in source.facts:
@@ -89,4 +89,23 @@ def compare(document: Document, source: NsView, view: View) -> list[str]:
             for name, wanted in expectations(key, source, view).items()
             if record.fields[name] != wanted
         ]
+    return complaints
+
+
+def compare_listed(document: Document, before: list[int], after: list[int]) -> list[str]:
+    """What is wrong with the list of records, given what `listns` listed before and after.
+
+    It lists all namespaces that user space can see, that is, those with active references.
+    """
+    active = {ns.fields["id"]: bool(ns.fields["active"]) for ns in document.namespaces}
+    complaints = []
+    for identity in before:
+        if identity in after and not active.get(identity):
+            is_there = "says active=0" if identity in active else "is not there"
+            complaints.append(f"listns lists namespace {identity}, whose record {is_there}")
+    complaints += [
+        f"namespace {identity!r} has active references, but listns does not list it"
+        for identity, is_active in active.items()
+        if is_active and identity not in before and identity not in after
+    ]
     return complaints

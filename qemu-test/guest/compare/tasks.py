@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from format1 import TASK_NAMESPACES, Document, Task, Value
+from format1 import TASK_NAMESPACES, Document, Task, Thread, Value
 from procfs import Process, View, without_deleted
 
 # procfs shows start times in clock ticks.
@@ -20,8 +20,8 @@ class Sources:
 
     pidns_parents: Mapping[int, int | None]
     """The parent of each pid namespace."""
-    roots: Mapping[int, Iterable[int]]
-    """By mount namespace: the 64-bit ids of its root mount and of the mounts stacked on it."""
+    roots: Mapping[int, int]
+    """By mount namespace: the 64-bit id of the topmost mount that is stacked on its root."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _chroot(process: Process, sources: Sources) -> Expectation:
     root, namespace = process.root_id, process.namespaces["mnt"]
     if root is None or namespace is None:
         return Expectation(None)
-    return Expectation(int(not (root.is_mount_root and root.mount in sources.roots[namespace])))
+    return Expectation(int(not (root.is_mount_root and root.mount == sources.roots[namespace])))
 
 
 def _root(process: Process) -> Expectation:
@@ -85,9 +85,10 @@ def _cgroup(process: Process) -> Expectation:
 
 
 def expectations(process: Process, sources: Sources) -> dict[str, Expectation]:
-    """What each key of the process's record should hold."""
+    """What each key of the process's or the thread's record should hold."""
     start = process.start_ticks
     return {
+        "tgid": Expectation(process.tgid),
         "comm": _comm(process),
         "level": Expectation(len(process.nspid) - 1),
         "upid": _upid(process, sources),
@@ -109,15 +110,23 @@ def expectations(process: Process, sources: Sources) -> dict[str, Expectation]:
 
 def compare_one(before: Process, task: Task, after: Process, sources: Sources) -> list[str]:
     """The fields that did not change from before to after and that the record shows otherwise."""
-    later = expectations(after, sources)
+    return compare_fields(f"task {task.pid}", before, task.fields, after, sources)
+
+
+def compare_fields(
+    what: str, before: Process, fields: Mapping[str, Value], after: Process, sources: Sources
+) -> list[str]:
+    """As `compare_one`, of a process or a thread; each key must have an expectation."""
+    earlier, later = expectations(before, sources), expectations(after, sources)
     return [
-        f"task {task.pid} ({before.comm!r}): {key} is {task.fields[key]!r}, procfs has {expected.value!r}"
-        for key, expected in expectations(before, sources).items()
-        if expected.value == later[key].value and not expected.is_met_by(task.fields[key])
+        f"{what} ({before.comm!r}): {key} is {got!r}, procfs has {earlier[key].value!r}"
+        for key, got in fields.items()
+        if earlier[key].value == later[key].value and not earlier[key].is_met_by(got)
     ]
 
 
-def _start(task: Task) -> int:
+def start_of(task: Task | Thread) -> int:
+    """When it began, in nanoseconds since boot."""
     start = task.fields["start"]
     assert isinstance(start, int)
     return start
@@ -128,11 +137,11 @@ def compare(before: View, document: Document, after: View, sources: Sources) -> 
     complaints = []
     seen: dict[tuple[int, int], int] = {}
     for task in document.tasks:
-        key = (task.pid, _start(task) // NS_PER_TICK)
+        key = (task.pid, start_of(task) // NS_PER_TICK)
         seen[key] = seen.get(key, 0) + 1
         if key in before.processes and key in after.processes:
             complaints += compare_one(before.processes[key], task, after.processes[key], sources)
-        elif key not in before.processes and _start(task) < before.began:
+        elif key not in before.processes and start_of(task) < before.began:
             complaints.append(f"task {task.pid} is older than the first look at procfs, which lacks it")
     for key, process in before.processes.items():
         if key in after.processes and seen.get(key, 0) != 1:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import compare.mounts
 import compare.namespaces
 import compare.tasks
+import compare.threads
 import format1
 from compare import consistency
 from format1 import FormatError
@@ -25,19 +26,30 @@ from selftests.system import (
     INIT,
     INNER,
     KTHREADD,
+    LISTED,
     MNT,
     MOUNTS,
     NAMESPACES,
     NESTED,
     PID,
+    SECOND_THREAD,
     SOURCES,
     TEXT,
+    THREADS_AFTER,
+    THREADS_BEFORE,
+    TIDS,
     ZOMBIE,
     view,
 )
 
 
-def judge(text: bytes, before: View = BEFORE, after: View = AFTER) -> list[str]:
+def judge(
+    text: bytes,
+    before: View = BEFORE,
+    after: View = AFTER,
+    threads_before: View = THREADS_BEFORE,
+    threads_after: View = THREADS_AFTER,
+) -> list[str]:
     """All that the tests have against a text."""
     try:
         document = format1.parse(text)
@@ -47,7 +59,10 @@ def judge(text: bytes, before: View = BEFORE, after: View = AFTER) -> list[str]:
         *consistency.check(document),
         *compare.tasks.compare(before, document, after, SOURCES),
         *compare.tasks.compare_order(document, [1, 2, 50, 60]),
+        *compare.threads.compare(threads_before, document, threads_after, SOURCES),
+        *compare.threads.compare_order(document, TIDS),
         *compare.namespaces.compare(document, NAMESPACES, after),
+        *compare.namespaces.compare_listed(document, LISTED, LISTED),
         *compare.mounts.compare(document, {MNT: MOUNTS}),
     ]
 
@@ -58,7 +73,8 @@ LINES = TEXT.splitlines(keepends=True)
 def with_end(lines: list[bytes]) -> bytes:
     """A text of these records whose last record counts them right."""
     kinds = [line.split(b" ")[0] for line in lines]
-    end = b"end ns=%d tasks=%d threads=0 mounts=%d\n" % tuple(map(kinds.count, (b"ns", b"task", b"mount")))
+    counts = tuple(map(kinds.count, (b"ns", b"task", b"thread", b"mount")))
+    end = b"end ns=%d tasks=%d threads=%d mounts=%d\n" % counts
     return b"".join([line for line in lines if not line.startswith(b"end")] + [end])
 
 
@@ -160,15 +176,18 @@ class Comparisons(unittest.TestCase):
             self.assert_flagged(TEXT[:size], f"{size} of {len(TEXT)} bytes")
 
     def test_extra_task(self) -> None:
-        extra = LINES[13].replace(b"task 60 ", b"task 61 ").replace(b"upid=60@", b"upid=61@")
-        text = with_end([*LINES[:14], extra, *LINES[14:]]).replace(
+        extra, thread = (
+            line.replace(b" 60 ", b" 61 ").replace(b"tgid=60", b"tgid=61").replace(b"upid=60@", b"upid=61@")
+            for line in (LINES[13], LINES[18])
+        )
+        text = with_end([*LINES[:14], extra, *LINES[14:19], thread, *LINES[19:]]).replace(
             b"101 id=1 owner=- tasks=4", b"101 id=1 owner=- tasks=5"
         )
         text = text.replace(b"102 id=2 owner=101 tasks=3", b"102 id=2 owner=101 tasks=4")
         self.assertEqual([c for c in judge(text) if "older than" not in c], [])
         self.assert_flagged(text, "a task that never was")
-        born = text.replace(b"start=3000000000", b"start=4500000000", 2)
-        born = born.replace(b"start=4500000000", b"start=3000000000", 1)
+        young = [one.replace(b"start=3000000000", b"start=4500000000") for one in (extra, thread)]
+        born = text.replace(extra, young[0]).replace(thread, young[1])
         self.assertEqual(judge(born), [], "a task that came after the first look and went before the last")
 
     def test_unlisted(self) -> None:
@@ -178,9 +197,10 @@ class Comparisons(unittest.TestCase):
         """What differs between the two looks at procfs may be either, the rest must be right."""
         busy = dataclasses.replace(INIT, switches=(9, 9), comm=b"other")
         after = view(busy, KTHREADD, NESTED, ZOMBIE, began=6_000_000_000)
-        text = TEXT.replace(b"task 1 comm=init", b"task 1 comm=other").replace(b"state=S", b"state=R", 1)
-        self.assertEqual(judge(text, after=after), [])
-        self.assertTrue(judge(text.replace(b"root=/ ", b"root=/x ", 1), after=after))
+        text = TEXT.replace(b"comm=init", b"comm=other").replace(b"state=S", b"state=R", 1)
+        threads = view(busy, KTHREADD, NESTED, SECOND_THREAD, ZOMBIE, began=6_000_000_000)
+        self.assertEqual(judge(text, after=after, threads_after=threads), [])
+        self.assertTrue(judge(text.replace(b"root=/ ", b"root=/x ", 1), after=after, threads_after=threads))
         self.assertTrue(judge(text))
 
     def test_gone_and_new(self) -> None:
@@ -213,12 +233,34 @@ class Comparisons(unittest.TestCase):
             self.assertEqual(expected.is_met_by(comm), good, (shown, comm))
 
     def test_all_task_keys_are_compared(self) -> None:
-        self.assertEqual(
-            set(compare.tasks.expectations(NESTED, SOURCES)), set(format1.TASK_SPEC), "keys of a task"
-        )
+        keys = set(compare.tasks.expectations(NESTED, SOURCES))
+        self.assertEqual(keys, {*format1.TASK_SPEC, *format1.THREAD_SPEC}, "keys of tasks and threads")
 
     def test_dying_namespace(self) -> None:
         source = dataclasses.replace(NAMESPACES, pid_max={PID: 32768, INNER: None})
         wrong = compare.namespaces.compare(format1.parse(TEXT), source, AFTER)
         self.assertEqual(len(wrong), 1)
         self.assertIn("dying", wrong[0])
+
+    def test_no_threads(self) -> None:
+        """A text without threads may be right, one with some of them not."""
+        without = with_end([line for line in LINES if not line.startswith(b"thread ")])
+        self.assertEqual(consistency.check(format1.parse(without)), [])
+        leaders = with_end([line for line in LINES if not line.startswith(b"thread 51 ")])
+        self.assertTrue(consistency.check(format1.parse(leaders)))
+
+    def test_listed(self) -> None:
+        document = format1.parse(TEXT)
+        last = b"id=12 owner=101 tasks=1 refs=9 active="
+        inactive = format1.parse(TEXT.replace(last + b"9", last + b"0"))
+        for what, text, before, after, good in (
+            ("the same", document, LISTED, LISTED, True),
+            ("one came", document, LISTED[:-1], LISTED, True),
+            ("one went", document, LISTED, LISTED[:-1], True),
+            ("one never was", document, LISTED[:-1], LISTED[:-1], False),
+            ("one is missing", document, [*LISTED, 13], [*LISTED, 13], False),
+            ("one that is listed is inactive", inactive, LISTED, LISTED, False),
+            ("one that is not listed is inactive", inactive, LISTED[:-1], LISTED[:-1], True),
+        ):
+            found = compare.namespaces.compare_listed(text, before, after)
+            self.assertEqual(found == [], good, what)

@@ -64,13 +64,33 @@ class Grammar(unittest.TestCase):
             (b"domainname=\\055", b"domainname=-"),
             (b"monotonic=-5", b"monotonic=-0"),
             (b"root 20 1", b"root 20  1"),
-            (b"threads=0 mounts", b"mounts"),
+            (b"threads=5 mounts", b"mounts"),
+            (b"threads=5", b"threads=4"),
+            (b"thread 1 tgid=1", b"thread 1"),
+            (b"thread 1 tgid=1 comm=init", b"thread 1 comm=init tgid=1"),
+            (b"comm=dead level=0 upid=60@102 uid", b"comm=dead level=0 upid=60@102 pgid=1 uid"),
+            (b"tasks=4 refs", b"tasks= refs"),
+            (b"cgroup=/\ntask 2", b"cgroup=/ unlisted=1\ntask 2"),
+            (b"cgroup=/\nthread 2", b"cgroup=/ unlisted=1\nthread 2"),
+            (b"cgroup=/\ntask 2", b"cgroup=/ unlisted=0\ntask 2"),
             (b"end ns", b"END ns"),
         ):
             text = TEXT.replace(old, new, 1)
             self.assertNotEqual(text, TEXT, (old, new))
             with self.assertRaises(FormatError, msg=f"{old!r} -> {new!r}"):
                 format1.parse(text)
+
+    def test_other_texts(self) -> None:
+        """What only answers to queries have, or systems where something hides."""
+        unlisted = TEXT.replace(b"cgroup=/\nthread 1 ", b"cgroup=/ unlisted=1\nthread 1 ")
+        self.assertNotEqual(unlisted, TEXT)
+        flags = [task.unlisted for task in format1.parse(unlisted).tasks]
+        self.assertEqual(flags, [False, False, False, True])
+        uncounted = format1.parse(TEXT.replace(b"tasks=4 refs", b"tasks=- refs"))
+        self.assertIsNone(uncounted.namespaces[0].fields["tasks"])
+        empty = TEXT.split(b"\n")[0] + b"\nend ns=0 tasks=0 threads=0 mounts=0\n"
+        self.assertEqual(format1.parse(empty).end, format1.End(0, 0, 0, 0))
+        self.assertEqual(format1.parse(TEXT).thread(51).fields["tgid"], 50)
 
     def test_mountinfo(self) -> None:
         line = rb"20 1 0:2 / /a\011b rw,x shared:1 master:2 propagate_from:3 unbindable - fuse.a  rw,b c"

@@ -29,11 +29,16 @@ task 1 comm=init level=0 upid=1@102 pgid=1 sid=1 ppid=0 uid=0 gid=0 threads=1 st
 task 2 comm=kthreadd level=0 upid=2@102 pgid=0 sid=0 ppid=0 uid=0 gid=0 threads=1 state=S kind=kthread start=10000001 pidns=102 pid_for_children=102 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=0 root=/ cgroup=/
 task 50 comm=a\040b level=1 upid=50@102,1@109 pgid=1,0 sid=1,0 ppid=1 uid=1001 gid=2001 threads=2 state=S kind=user start=2000000000 pidns=109 pid_for_children=109 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=1 root=/srv cgroup=/x\075y
 task 60 comm=dead level=0 upid=60@102 pgid=60 sid=60 ppid=1 uid=0 gid=0 threads=1 state=Z kind=user start=3000000000 pidns=102 pid_for_children=- mntns=- utsns=- ipcns=- netns=- cgroupns=- timens=- time_for_children=- userns=101 chroot=- root=- cgroup=/
+thread 1 tgid=1 comm=init level=0 upid=1@102 uid=0 gid=0 state=S start=10000000 pidns=102 pid_for_children=102 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=0 root=/ cgroup=/
+thread 2 tgid=2 comm=kthreadd level=0 upid=2@102 uid=0 gid=0 state=S start=10000001 pidns=102 pid_for_children=102 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=0 root=/ cgroup=/
+thread 50 tgid=50 comm=a\040b level=1 upid=50@102,1@109 uid=1001 gid=2001 state=S start=2000000000 pidns=109 pid_for_children=109 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=1 root=/srv cgroup=/x\075y
+thread 51 tgid=50 comm=a\040b level=1 upid=51@102,2@109 uid=1002 gid=2001 state=S start=2500000000 pidns=109 pid_for_children=109 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=1 root=/srv cgroup=/x\075y
+thread 60 tgid=60 comm=dead level=0 upid=60@102 uid=0 gid=0 state=Z start=3000000000 pidns=102 pid_for_children=- mntns=- utsns=- ipcns=- netns=- cgroupns=- timens=- time_for_children=- userns=101 chroot=- root=- cgroup=/
 mount 103 1 outside 1 1 0:1 / / rw - nullfs none rw
 mount 103 2 root 20 1 0:2 / / rw,relatime shared:1 - ext4 /dev/a\040b rw,errors=continue
 mount 103 3 over 21 20 0:3 / /m\040p ro master:1 - tmpfs  rw
 mount 103 5 root 22 21 0:4 /sub /m\040p rw - fuse.x y rw
-end ns=9 tasks=4 threads=0 mounts=4
+end ns=9 tasks=4 threads=5 mounts=4
 """  # noqa: E501
 
 ROOT = FileId((0, 2), 1, 2, True)
@@ -54,6 +59,7 @@ _ALL = {
 
 INIT = Process(
     pid=1,
+    tgid=1,
     start_ticks=1,
     comm=b"init",
     nspid=(1,),
@@ -72,11 +78,12 @@ INIT = Process(
     cgroup=b"/",
 )
 KTHREADD = dataclasses.replace(
-    INIT, pid=2, comm=b"kthreadd", nspid=(2,), nspgid=(0,), nssid=(0,), kthread=True
+    INIT, pid=2, tgid=2, comm=b"kthreadd", nspid=(2,), nspgid=(0,), nssid=(0,), kthread=True
 )
 NESTED = dataclasses.replace(
     INIT,
     pid=50,
+    tgid=50,
     start_ticks=200,
     comm=b"a b",
     nspid=(50, 1),
@@ -94,6 +101,7 @@ NESTED = dataclasses.replace(
 ZOMBIE = dataclasses.replace(
     INIT,
     pid=60,
+    tgid=60,
     start_ticks=300,
     comm=b"dead",
     nspid=(60,),
@@ -115,7 +123,13 @@ def view(*processes: Process, began: int = 4_000_000_000) -> View:
 
 BEFORE = view(INIT, KTHREADD, NESTED, ZOMBIE)
 AFTER = view(INIT, KTHREADD, NESTED, ZOMBIE, began=6_000_000_000)
-SOURCES = Sources({PID: None, INNER: PID}, {MNT: (2, 1)})
+SOURCES = Sources({PID: None, INNER: PID}, {MNT: 2})
+
+SECOND_THREAD = dataclasses.replace(NESTED, pid=51, start_ticks=250, nspid=(51, 2), uid=1002)
+THREADS_BEFORE = view(INIT, KTHREADD, NESTED, SECOND_THREAD, ZOMBIE)
+THREADS_AFTER = view(INIT, KTHREADD, NESTED, SECOND_THREAD, ZOMBIE, began=6_000_000_000)
+TIDS = {1: [1], 2: [2], 50: [50, 51], 60: [60]}
+LISTED = [1, 2, 3, 4, 5, 6, 7, 8, 12]
 
 
 def _facts(kind: str, inum: int, identity: int, **more: int | None) -> NsFacts:

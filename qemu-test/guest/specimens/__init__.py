@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from runner import Failure
-from specimens import cgroups, container, mounts, namespaces, processes
+from specimens import cgroups, container, kept, mounts, namespaces, processes, threads
 from zoo import Zoo
 
 _open: list[Zoo] = []
@@ -18,7 +18,7 @@ def zoo() -> Zoo:
     if not _open:
         _open.append(Zoo())
         try:
-            for subject in (processes, namespaces, cgroups, mounts, container):
+            for subject in (processes, namespaces, cgroups, threads, mounts, kept, container):
                 subject.settle(_open[0])
         except Exception as error:
             _errors.append(error)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from functools import partial
 
+import forked
 import syscalls
 from specimens.processes import zombie
 from zoo import Zoo
@@ -23,6 +25,21 @@ def _enter(cgroup: bytes) -> None:
         file.write(b"0")
 
 
+def remove(path: bytes, dir_fd: int | None = None) -> None:
+    """Removes a cgroup whose processes have been reaped, which may be still on their way out of it."""
+
+    def is_gone() -> bool:
+        try:
+            os.rmdir(path, dir_fd=dir_fd)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+        return True
+
+    forked.wait_until(is_gone, f"no process is in {path!r}")
+
+
 def _enter_namespace() -> None:
     """A cgroup namespace rooted at one cgroup, and in it a process in another one below."""
     _enter(ODD)
@@ -35,8 +52,8 @@ def settle(zoo: Zoo) -> None:
     for cgroup in (TOP, ODD, INNER, GONE):
         os.mkdir(MOUNT + cgroup)
         if cgroup != GONE:
-            zoo.on_close(partial(os.rmdir, MOUNT + cgroup))
+            zoo.on_close(partial(remove, MOUNT + cgroup))
     zoo.spawn("in cgroup", lambda: _enter(ODD))
     zoo.spawn("in cgroup namespace", _enter_namespace)
     zoo.add("zombie in removed cgroup", zombie(lambda: _enter(GONE)))
-    os.rmdir(MOUNT + GONE)
+    remove(MOUNT + GONE)

@@ -21,3 +21,10 @@ def settle(zoo: Zoo) -> None:
     zoo.on_stop(lambda: subprocess.run([_SCRIPT, "stop", NAME], check=True, stdin=subprocess.DEVNULL))
     zoo.add("container", Specimen(int(facts["CONTAINER_PID"])))
     zoo.add("container nested", Specimen(int(facts["NESTED_PID"])))
+
+
+def run(command: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs a shell command in the container, with all capabilities."""
+    return subprocess.run(
+        [_SCRIPT, "exec", NAME, command], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )

@@ -84,7 +84,8 @@ def _file(name: bytes) -> bytes:
         return path
 
 
-def _names() -> None:
+def names() -> None:
+    """Mounts with names of any bytes, and long ones."""
     for name in ODD_NAMES:
         _tmpfs(name, b"source " + name)
     _tmpfs(b"empty source", b"")
@@ -123,7 +124,7 @@ def _overlay() -> None:
     mount(b"over lay", _directory(b"overlay/merged"), b"overlay", 0, options)
 
 
-def _stacks() -> None:
+def stacks() -> None:
     """Mounts over mounts: at one place, and over a directory with a mount below."""
     for _ in range(3):
         _tmpfs(b"stack")
@@ -132,7 +133,8 @@ def _stacks() -> None:
     bind(_directory(b"stack source"), BASE + b"/stack")
 
 
-def _propagation() -> None:
+def propagation() -> None:
+    """Mounts that share events, or take them."""
     shared = _tmpfs(b"shared")
     mount(None, shared, None, MS_SHARED)
     bind(shared, _directory(b"peer"))
@@ -166,11 +168,11 @@ def _idmapped(userns_pid: int) -> None:
 
 def _everything(userns_pid: int) -> None:
     private_namespace()
-    _names()
+    names()
     _options()
     _overlay()
-    _stacks()
-    _propagation()
+    stacks()
+    propagation()
     _escape()
     _idmapped(userns_pid)
     _binds()

@@ -45,13 +45,13 @@ def _uts_dash() -> None:
     syscalls.setdomainname(b"")
 
 
-def _nest(depth: int) -> list[int]:
+def nest(depth: int) -> list[int]:
     """Makes pid namespaces inside each other, the innermost process in a session of its own."""
     if depth == 0:
         os.setsid()
         return [own_pid()]
     syscalls.unshare(CLONE_NEWPID)
-    inner = spawn(lambda: _nest(depth - 1))
+    inner = spawn(lambda: nest(depth - 1))
     return [own_pid(), *inner.report]
 
 
@@ -143,9 +143,9 @@ def settle(zoo: Zoo) -> None:
     zoo.spawn("users", _users)
     zoo.spawn("everything", _everything)
     zoo.spawn("time", _time)
-    nest = zoo.spawn("pid nest", lambda: _nest(DEPTH))
+    nested = zoo.spawn("pid nest", lambda: nest(DEPTH))
     zoo.spawn("pid unborn", lambda: syscalls.unshare(CLONE_NEWPID))
-    second = nest.report[2]
+    second = nested.report[2]
     _limit_pids(second)
     zoo.spawn("pid entered", lambda: _enter(second))
     zoo.spawn("pid guest", lambda: _enter_and_fork(second))

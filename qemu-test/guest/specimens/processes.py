@@ -38,7 +38,8 @@ def _change_ids() -> None:
     os.setresuid(REAL_UID, 1002, 1003)
 
 
-def _start_threads(count: int) -> None:
+def start_threads(count: int) -> None:
+    """Starts threads that wait forever."""
     ready = threading.Barrier(count + 1)
 
     def body() -> None:
@@ -50,7 +51,9 @@ def _start_threads(count: int) -> None:
     ready.wait()
 
 
-def _wait_for_state(pid: int, state: str) -> None:
+def wait_for_state(pid: int, state: str) -> None:
+    """Waits until a process is in a state."""
+
     def has_state() -> bool:
         process = procfs.read_process(pid)
         return process is not None and process.state == state
@@ -66,7 +69,7 @@ def zombie(arrange: Callable[[], None]) -> Specimen:
             arrange()
         finally:
             os._exit(0)
-    _wait_for_state(pid, "Z")
+    wait_for_state(pid, "Z")
     return Specimen(pid)
 
 
@@ -76,7 +79,7 @@ def _zombie_leader(zoo: Zoo) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            _start_threads(1)
+            start_threads(1)
             os.write(writer, b"x")
             syscalls.exit_thread()
         finally:
@@ -86,7 +89,7 @@ def _zombie_leader(zoo: Zoo) -> None:
         assert os.read(reader, 1) == b"x"
     finally:
         os.close(reader)
-    _wait_for_state(pid, "Z")
+    wait_for_state(pid, "Z")
     zoo.add("zombie leader", Specimen(pid))
 
 
@@ -99,7 +102,7 @@ def _vforking(zoo: Zoo) -> None:
 
     parent = zoo.spawn("vforking", arrange)
     zoo.add("vforked", Specimen(parent.report))
-    _wait_for_state(parent.pid, "D")
+    wait_for_state(parent.pid, "D")
 
 
 def _orphan(zoo: Zoo) -> None:
@@ -184,7 +187,7 @@ def settle(zoo: Zoo) -> None:
     for name, comm in COMMS.items():
         zoo.spawn(name, _set_comm(comm))
     zoo.spawn("ids", _change_ids)
-    zoo.spawn("threads", lambda: _start_threads(EXTRA_THREADS))
+    zoo.spawn("threads", lambda: start_threads(EXTRA_THREADS))
     zoo.spawn("session leader", os.setsid)
     zoo.spawn("group leader", lambda: os.setpgid(0, 0))
     _orphan(zoo)
@@ -193,10 +196,10 @@ def settle(zoo: Zoo) -> None:
     _vforking(zoo)
     stopped = zoo.spawn("stopped", lambda: None)
     os.kill(stopped.pid, signal.SIGSTOP)
-    _wait_for_state(stopped.pid, "T")
+    wait_for_state(stopped.pid, "T")
     traced = zoo.spawn("traced", lambda: None)
     syscalls.ptrace(syscalls.PTRACE_ATTACH, traced.pid)
-    _wait_for_state(traced.pid, "t")
+    wait_for_state(traced.pid, "t")
     zoo.spawn("chrooted", _chrooted)
     zoo.spawn("chrooted to mount", _chrooted_to_mount)
     zoo.spawn("chrooted to deleted", _chrooted_to_deleted)

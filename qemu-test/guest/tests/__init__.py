@@ -8,6 +8,22 @@ from runner import TESTS, Test
 
 def all_tests() -> list[Test]:
     """Every test."""
-    from tests import loading, access, reading, format, tasks, namespaces, mounts, container, doubt  # noqa: F401, I001
+    from tests import (  # noqa: F401, I001
+        loading,
+        access,
+        reading,
+        asking,
+        format,
+        names,
+        tasks,
+        threads,
+        namespaces,
+        kept,
+        mounts,
+        container,
+        queries,
+        unlisted,
+        doubt,
+    )
 
     return TESTS

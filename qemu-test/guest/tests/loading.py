@@ -51,8 +51,11 @@ def unload_while_open() -> None:
     unread, half, whole = (module.open_file() for _ in range(3))
     check_equal("bytes read", len(os.read(half, 100)), 100)
     module.read_all(whole)
+    asking = module.open_for_queries()
+    os.write(asking, b"pid=1")
     module.unload()
-    for fd in (unread, half, whole):
+    check_equal("errno of write", _errno(partial(os.write, asking, b"pid=1")), errno.EIO)
+    for fd in (unread, half, whole, asking):
         check_equal("errno of read", _errno(partial(os.read, fd, 100)), errno.EIO)
         check_equal("errno of pread", _errno(partial(os.pread, fd, 100, 7)), errno.EIO)
         check_equal("errno of lseek", _errno(partial(os.lseek, fd, 0, os.SEEK_SET)), errno.EINVAL)
@@ -62,8 +65,8 @@ def unload_while_open() -> None:
     module.read_document()
     # What was open before stays dead, the new file is another one.
     check_equal("errno of read after reload", _errno(partial(os.read, half, 100)), errno.EIO)
-    os.close(half)
-    os.close(whole)
+    for fd in (half, whole, asking):
+        os.close(fd)
 
 
 @test

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import signal
 
 import compare.namespaces
 import forked
@@ -156,8 +155,7 @@ def namespaces_mnt_event() -> None:
         after = module.read_document()
     finally:
         for specimen in (mounting, quiet):
-            os.kill(specimen.pid, signal.SIGKILL)
-            os.waitpid(specimen.pid, 0)
+            zoo.end(specimen)
     one, other = (
         [_of(specimen.pid, "mntns", "mnt", document) for document in (before, after)]
         for specimen in (mounting, quiet)

@@ -11,6 +11,7 @@ import mountlist
 import nsview
 import procfs
 import specimens
+import syscalls
 from compare.tasks import Sources
 from format1 import Document
 from mountlist import MountList
@@ -20,6 +21,7 @@ from runner import Failure
 from zoo import Zoo
 
 ATTEMPTS = 5
+EVERYTHING = "show=ns,tasks,threads,mounts"
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,16 @@ class Scene:
     text: bytes
     document: Document
     after: View
+    listed: tuple[list[int], list[int]]
+    """What `listns` listed before and after."""
     namespaces: NsView
     mounts: dict[int, MountList]
+    threads_before: View
+    everything: Document
+    """A text with records of all kinds, threads included."""
+    threads_after: View
+    tids: dict[int, list[int]]
+    """The threads of each process that had the same before and after, in the kernel's order."""
 
     @property
     def sources(self) -> Sources:
@@ -40,7 +50,7 @@ class Scene:
         parents = {
             inum: facts.parent for (kind, inum), facts in self.namespaces.facts.items() if kind == "pid"
         }
-        return Sources(parents, {inum: mounts.stack for inum, mounts in self.mounts.items()})
+        return Sources(parents, {inum: mounts.stack[0] for inum, mounts in self.mounts.items()})
 
 
 _taken: list[Scene] = []
@@ -63,16 +73,39 @@ def take() -> Scene:
     return _taken[0]
 
 
+def _all_tids() -> dict[int, list[int]]:
+    return {pid: procfs.tids(pid) for pid in procfs.pids()}
+
+
+def _take_threads() -> tuple[View, Document, View, dict[int, list[int]]]:
+    before, tids = procfs.thread_view(), _all_tids()
+    document = module.ask_document(EVERYTHING)
+    later = _all_tids()
+    stable = {pid: list_ for pid, list_ in tids.items() if later.get(pid) == list_}
+    return before, document, procfs.thread_view(), stable
+
+
 def _take() -> Scene:
     zoo = specimens.zoo()
     module.ensure_loaded()
     for _ in range(ATTEMPTS):
         before = procfs.view()
-        mounts = mountlist.read_all(mountlist.members(before))
+        mounts = mountlist.read_all()
+        listed = syscalls.listns()
         text = module.read_text()
-        mounts_after = mountlist.read_all(mountlist.members(before))
+        listed_after = syscalls.listns()
+        mounts_after = mountlist.read_all()
         after = procfs.view()
-        if mounts is not None and mounts == mounts_after:
-            namespaces = nsview.read(after)
-            return Scene(zoo, before, text, format1.parse(text), after, namespaces, mounts)
+        if mounts == mounts_after:
+            return Scene(
+                zoo,
+                before,
+                text,
+                format1.parse(text),
+                after,
+                (listed, listed_after),
+                nsview.read(after),
+                mounts,
+                *_take_threads(),
+            )
     raise Failure(f"the mounts changed during each of {ATTEMPTS} attempts")

@@ -113,7 +113,7 @@ def tasks_roots() -> None:
             *_expect("foreign root", zoo["foreign root"].pid, chroot=1),
             *_expect("detached root", zoo["detached root"].pid, chroot=1),
             *_expect("pivoted", zoo["pivoted"].pid, chroot=0, root=b"/"),
-            *_expect("covered root", zoo["covered root"].pid, chroot=0, root=b"/"),
+            *_expect("covered root", zoo["covered root"].pid, chroot=1, root=b"/"),
             *_expect("container", zoo["container"].pid, chroot=0, root=b"/"),
             *_expect("mnt", zoo["mnt"].pid, chroot=0, root=b"/"),
         ]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Thread records: all of them against procfs, and those of the zoo against how they were made."""
+
+from __future__ import annotations
+
+import compare.threads
+import module
+import procfs
+from compare import consistency
+from format1 import Document, Thread, Value
+from runner import Failure, check, check_equal, test
+from specimens import processes, threads
+from tests import scene
+
+
+def _odd(name: str, document: Document | None = None) -> Thread:
+    taken = scene.take()
+    return (document or taken.everything).thread(taken.zoo["odd threads"].report[name])
+
+
+@test
+def threads_procfs() -> None:
+    """Every thread has one record, and every key of it says what procfs says."""
+    taken = scene.take()
+    common = taken.threads_before.processes.keys() & taken.threads_after.processes.keys()
+    if len(common) <= len(taken.zoo.specimens):
+        raise Failure(f"procfs had only {len(common)} threads in common")
+    check(
+        compare.threads.compare(
+            taken.threads_before, taken.everything, taken.threads_after, taken.sources
+        )
+    )
+
+
+@test
+def threads_order() -> None:
+    """Threads come by process in the order of the processes, and within as in /proc/PID/task."""
+    taken = scene.take()
+    check(compare.threads.compare_order(taken.everything, taken.tids))
+
+
+@test
+def threads_consistency() -> None:
+    """A text with threads agrees with itself: as many as each process says, the leader like its process."""
+    taken = scene.take()
+    check(consistency.check(taken.everything))
+    check_equal("threads without a query", taken.document.threads, [])
+
+
+@test
+def threads_own_ways() -> None:
+    """A thread that unshared, entered a namespace, changed its user or root shows that, its process not."""
+    taken = scene.take()
+    document = taken.everything
+    leader = document.thread(taken.zoo["odd threads"].pid)
+    other = document.task(taken.zoo["everything"].report)
+    expected: dict[str, dict[str, Value]] = {
+        "uid": {"uid": threads.UID},
+        "chroot": {"chroot": 1, "root": b"/usr"},
+        "cgroup": {"cgroup": threads.CGROUP_INNER},
+        "comm": {"comm": b"one = thread"},
+        "entered uts": {"utsns": other.fields["utsns"]},
+        "entered net": {"netns": other.fields["netns"]},
+        "plain": {},
+    }
+    unshared = {
+        "uts": "utsns",
+        "ipc": "ipcns",
+        "net": "netns",
+        "cgroup ns": "cgroupns",
+        "mnt": "mntns",
+        "pid": "pid_for_children",
+    }
+    own = ("upid", "start")
+    complaints = []
+    for name, tid in taken.zoo["odd threads"].report.items():
+        thread = document.thread(tid)
+        differs = {
+            key: value
+            for key, value in thread.fields.items()
+            if key not in own and value != leader.fields[key]
+        }
+        key = unshared.get(name)
+        if key is not None:
+            good = list(differs) == [key] and isinstance(differs[key], int)
+        else:
+            good = differs == expected[name]
+        if not good:
+            complaints.append(f"the thread {name!r} differs from its process by {differs}")
+    uts = document.namespace("uts", _odd("uts").fields["utsns"])  # type: ignore[arg-type]
+    check_equal("nodename of the thread's namespace", uts.fields["nodename"], threads.NODENAME)
+    check_equal("processes in it", uts.fields["tasks"], 0)
+    check(complaints)
+
+
+@test
+def threads_zombie_leader() -> None:
+    """A leader that ended has given its namespaces back, its other thread has not."""
+    taken = scene.take()
+    document = taken.everything
+    pid = taken.zoo["zombie leader"].pid
+    tids = [thread.tid for thread in document.threads if thread.fields["tgid"] == pid]
+    check_equal("threads", tids, procfs.tids(pid))
+    leader, living = (document.thread(tid) for tid in tids)
+    check_equal("leader", (leader.fields["state"], leader.fields["mntns"]), ("Z", None))
+    mntns = document.task(1).fields["mntns"]
+    check_equal("living", (living.fields["state"], living.fields["mntns"]), ("S", mntns))
+
+
+@test
+def threads_of_a_namespace() -> None:
+    """A namespace that only a thread is in shows that thread, and all namespaces show all threads."""
+    taken = scene.take()
+    for name, key in (("uts", "utsns"), ("net", "netns"), ("mnt", "mntns")):
+        thread = _odd(name)
+        document = module.ask_document(f"ns={thread.fields[key]!r} {scene.EVERYTHING}")
+        check_equal(f"threads in {name!r}", [one.tid for one in document.threads], [thread.tid])
+        check_equal(f"processes in {name!r}", document.tasks, [])
+        check_equal("thread", document.threads[0].fields, thread.fields)
+    process = taken.zoo["threads"].pid
+    namespace = taken.document.task(process).fields["userns"]
+    document = module.ask_document(f"ns={namespace!r} show=threads")
+    found = [one.tid for one in document.threads if one.fields["tgid"] == process]
+    check_equal("threads of one process", found, procfs.tids(process))
+    check_equal("how many", len(found), 1 + processes.EXTRA_THREADS)
