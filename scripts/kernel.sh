@@ -16,8 +16,8 @@ is_kernel_name() { [[ $1 =~ ^((stock|rt|cloud)(-[0-9]+\.[0-9]+)?|[0-9.]+\+deb[0-
 # that lasts, with a try an hour.
 resolve() {
     local name=$1 answer=$CACHE/resolved/$1
-    lock index
-    if [[ ${REFRESH:-0} != 0 || ! $(find "$answer" -mmin -1440 2>/dev/null) ]]; then
+    is_fresh "$answer" || lock index
+    if ! is_fresh "$answer"; then
         if detached update_index >>"$LOG" 2>&1; then
             newest "$name" >"$answer.new"
             mv "$answer.new" "$answer"
@@ -30,6 +30,8 @@ resolve() {
     fi
     cat "$answer"
 }
+
+is_fresh() { [[ ${REFRESH:-0} == 0 && $(find "$1" -mmin -1440 2>/dev/null) ]]; }
 
 # Where apt keeps its state, for the root file system is not written to.
 APT_BINDS=("$CACHE/apt/lists:/var/lib/apt/lists:rw" "$CACHE/apt/archives:/var/cache/apt:rw"

@@ -31,19 +31,20 @@ need_root() {
 }
 
 open_cache() {
+    [[ $PROJECT$CACHE != *:* ]] || die "cannot work with a colon in a path: $PROJECT, $CACHE"
     mkdir -p "$CACHE"/{apt/lists,apt/archives,build,kernels,lock,log,resolved,run} ||
         die "cannot write to the cache $CACHE; NSINSPECT_CACHE names another place"
 }
 
 hash_of() { sha256sum | cut -c1-12; }
 
-# lock NAME: holds the lock until this script or a later unlock ends; says so when it must wait.
+# lock NAME: holds the lock until unlock, or the end of this script; says so when it must wait.
 declare -A LOCK_FD
 lock() {
     local fd
     exec {fd}>"$CACHE/lock/$1"
     LOCK_FD[$1]=$fd
-    flock --nonblock "$fd" && return
+    flock --timeout 3 "$fd" && return
     note "another run works on $1: waiting for it"
     flock "$fd"
 }
@@ -92,6 +93,7 @@ detached() {
 # on_exit COMMAND...: runs it when this script ends, by itself or by a signal, after whatever it
 # had detached has ended.
 on_exit() {
+    # shellcheck disable=SC2064  # to be expanded now
     trap "$(printf '%q ' stop_detached "$@")" EXIT
 }
 stop_detached() {
@@ -101,14 +103,15 @@ stop_detached() {
 
 # --- the root file system ---------------------------------------------------------------------
 
-# private COMMAND...: runs it in mount and pid namespaces of its own that end when this script
-# ends, however it ends, so that no mount and no process outlives it.
+# private COMMAND...: becomes that command, in mount and pid namespaces of its own that end when
+# this script ends, however it ends: no mount and no process outlives it. To be "detached".
 private() {
     exec setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc "$@"
 }
 
 # in_rootfs [SOURCE:TARGET[:rw]]... -- COMMAND...: runs the command in $ROOTFS, which it cannot
-# write to, with these host directories mounted on it and nothing of our environment.
+# write to, with these host directories mounted on it and nothing of our environment. To be
+# "detached".
 in_rootfs() {
     private bash -euo pipefail -c "$(declare -f enter_rootfs); enter_rootfs \"\$@\"" \
         "$SELF" "$ROOTFS" "$@"
@@ -118,7 +121,7 @@ enter_rootfs() {
     local root=$1 source target mode
     shift
     mount --bind "$root" "$root"
-    mount -o remount,bind,"${ROOTFS_MODE:-ro}" "$root"
+    mount -o remount,bind,ro "$root"
     mount -t proc proc "$root/proc"
     mount --rbind /sys "$root/sys"
     mount --rbind /dev "$root/dev"

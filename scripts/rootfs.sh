@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # for setup
 #
 # How the Debian 13 root file system is made. It serves twice: its compilers build the module,
 # and virtual machines boot on it. Sourced by setup.
