@@ -16,6 +16,7 @@ use crate::query::{
     Show, //
 };
 use crate::sys::{
+    cgroup::NoPath,
     mount::{
         LineBuf,
         Mount,
@@ -34,7 +35,10 @@ use crate::sys::{
     nsproxy::NsProxy,
     path::PathBuf,
     system,
-    task::COMM_LEN, //
+    task::{
+        self,
+        COMM_LEN, //
+    },
 };
 use core::ops::Range;
 use kernel::{
@@ -413,12 +417,17 @@ impl Snapshot {
                     self.strings.truncate(begin + len);
                     break;
                 }
-                Err(_) if room >= MAX_CGROUP_PATH => {
+                Err(NoPath::TooDeep) => {
+                    self.strings.truncate(begin);
+                    cut = true;
+                    break;
+                }
+                Err(NoPath::TooLong) if room >= MAX_CGROUP_PATH => {
                     self.strings.truncate(begin + room - 1);
                     cut = true;
                     break;
                 }
-                Err(_) => {
+                Err(NoPath::TooLong) => {
                     room = (room * 2).max(4096);
                     self.strings.resize(begin + room, 0, GFP_KERNEL_ACCOUNT)?;
                 }
@@ -442,6 +451,9 @@ impl Snapshot {
             .root
             .map(|root| self.tasks.roots.items().get(root as usize));
         for mount in sem.mounts() {
+            if task::is_being_killed() {
+                return Err(EINTR);
+            }
             if view.dev.is_some_and(|dev| !is_on(&mount, dev)) {
                 continue;
             }
@@ -497,7 +509,9 @@ impl Sources {
                 continue;
             };
             let sem = self.mounts.lock(mnt);
-            let has_device = sem.mounts().any(|mount| is_on(&mount, device));
+            let has_device = sem
+                .mounts()
+                .any(|mount| task::is_being_killed() || is_on(&mount, device));
             drop(sem);
             if has_device {
                 with_device.push(inum, GFP_KERNEL_ACCOUNT)?;

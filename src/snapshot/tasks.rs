@@ -17,7 +17,10 @@ use super::{
     TaskRecord, //
 };
 use crate::sys::{
-    cgroup::Cgroup,
+    cgroup::{
+        Cgroup,
+        NoPath, //
+    },
     namespace::{
         Inum,
         Namespace, //
@@ -434,18 +437,24 @@ impl Tasks {
                     // There is room, as just seen.
                     let _ = suspects.push_within_capacity(task.hold());
                 }
-                from = nr.saturating_add(1);
+                from = nr.max(from).saturating_add(1);
                 examined += 1;
             }
             drop(rcu);
 
-            drop_linked(&mut suspects);
+            if !suspects.is_empty() {
+                drop_linked(&mut suspects);
+            }
             if !suspects.is_empty() {
                 task::wait_for_readers();
                 drop_linked(&mut suspects);
             }
             let rcu = rcu::read_lock();
             for suspect in &suspects {
+                // Under this very lock: only so is all that the task refers to kept by it.
+                if !suspect.is_listed_by_right() {
+                    continue;
+                }
                 let task = suspect.task(&rcu);
                 if let Err(full) = self.add_process(&task, filter, true) {
                     drop(rcu);
@@ -489,8 +498,11 @@ impl Tasks {
         self.cgroups.find_or_add(id, || {
             let (len, cut) = match cgroup.path(scratch) {
                 Ok(len) => (len, false),
-                Err(_) if scratch.len() >= MAX_CGROUP_PATH => (MAX_CGROUP_PATH - 1, true),
-                Err(_) => {
+                Err(NoPath::TooDeep) => (0, true),
+                Err(NoPath::TooLong) if scratch.len() >= MAX_CGROUP_PATH => {
+                    (MAX_CGROUP_PATH - 1, true)
+                }
+                Err(NoPath::TooLong) => {
                     *short = true;
                     return Err(Full);
                 }

@@ -13,7 +13,10 @@ use core::{
     marker::PhantomData,
     ptr, //
 };
-use kernel::sync::rcu;
+use kernel::{
+    prelude::*,
+    sync::rcu, //
+};
 
 /// A group of the default hierarchy, borrowed for as long as the RCU read lock is held, or whatever
 /// else `'g` stands for.
@@ -26,8 +29,17 @@ pub(crate) struct Cgroup<'g> {
     _life: PhantomData<&'g ()>,
 }
 
-/// The buffer is too small for the path.
-pub(crate) struct TooLong;
+/// Why there is no path.
+pub(crate) enum NoPath {
+    /// The buffer is too small for it.
+    TooLong,
+    /// The group is nested so deep that nobody should wait for it: writing a path takes time by
+    /// the square of its depth.
+    TooDeep,
+}
+
+/// The deepest group that has a path.
+const MAX_LEVEL: c_int = 1024;
 
 impl<'g> Cgroup<'g> {
     /// The group of the default hierarchy in a `css_set`.
@@ -55,10 +67,14 @@ impl<'g> Cgroup<'g> {
     /// Writes the path from the root of the hierarchy into `buf`, and returns its length. If it has
     /// no room for the path and two bytes more, the buffer has as much of it as fits. Does not
     /// sleep. C: `kernfs_path()`.
-    pub(crate) fn path(&self, buf: &mut [u8]) -> Result<usize, TooLong> {
+    pub(crate) fn path(&self, buf: &mut [u8]) -> Result<usize, NoPath> {
+        // SAFETY: `ptr` is valid by the type invariants; the level is constant.
+        if unsafe { read_once(&raw const (*self.ptr).level) } > MAX_LEVEL {
+            return Err(NoPath::TooDeep);
+        }
         // Without any room the C function would write a NUL all the same.
         if buf.is_empty() {
-            return Err(TooLong);
+            return Err(NoPath::TooLong);
         }
         // SAFETY: `ptr` and its `kn` are valid by the type invariants. `kernfs_path_from_node()`
         // writes at most `buf.len()` bytes, which is not 0, a closing NUL among them.
@@ -75,6 +91,6 @@ impl<'g> Cgroup<'g> {
         usize::try_from(len)
             .ok()
             .filter(|len| len.checked_add(1).is_some_and(|end| end < buf.len()))
-            .ok_or(TooLong)
+            .ok_or(NoPath::TooLong)
     }
 }

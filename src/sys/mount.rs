@@ -184,12 +184,16 @@ impl MountOps {
         // nothing else, and there is a reference to `ns`.
         let first = unsafe { (self.start)(&mut seq, &mut pos) };
         // INVARIANT: `start` took the semaphore, and returned the first mount of `ns`.
-        NamespaceSem {
+        let mut sem = NamespaceSem {
             ops: self,
             ns,
             first: first.cast(),
+            root: None,
             _not_send: PhantomData,
-        }
+        };
+        // SAFETY: There is a reference to the namespace.
+        sem.root = unsafe { sem.root_of(ns.as_ptr()) };
+        sem
     }
 }
 
@@ -202,6 +206,9 @@ pub(crate) struct NamespaceSem<'a> {
     ops: &'a MountOps,
     ns: MntNamespace<'a>,
     first: *mut bindings::mount,
+    /// The place where a process finds itself that enters the namespace with `setns()`: the root
+    /// of whatever is mounted on top of the namespace's root mount. C: `mntns_install()`.
+    root: Option<bindings::path>,
     _not_send: PhantomData<*mut ()>,
 }
 
@@ -212,13 +219,6 @@ impl<'a> NamespaceSem<'a> {
             next: self.first,
             sem: self,
         }
-    }
-
-    /// The place where a process finds itself that enters the namespace with `setns()`: the root of
-    /// whatever is mounted on top of the namespace's root mount. C: `mntns_install()`.
-    fn root(&self) -> Option<bindings::path> {
-        // SAFETY: There is a reference to the namespace.
-        unsafe { self.root_of(self.ns.as_ptr()) }
     }
 
     /// As [`NamespaceSem::root`], of any mount namespace.
@@ -392,8 +392,11 @@ impl Mount<'_> {
     ///
     /// `ENOMEM`
     pub(crate) fn is_seen_from(&self, root: &PathRef, name: &mut PathBuf) -> Result<bool> {
-        let way = self.write_path(name, Some(root.as_raw()))?;
-        Ok(way == WayUp::AtRoot)
+        Ok(match self.write_path(name, Some(root.as_raw()))? {
+            WayUp::AtRoot => true,
+            WayUp::AtTop | WayUp::Escaped => false,
+            WayUp::TooLong => self.is_below(root.as_raw().mnt),
+        })
     }
 
     fn write_path(&self, name: &mut PathBuf, root: Option<&bindings::path>) -> Result<WayUp> {
@@ -404,7 +407,7 @@ impl Mount<'_> {
 
     /// Who can reach it; writes where it is mounted.
     fn place(&self, name: &mut PathBuf) -> Result<Reach> {
-        let root = self.sem.root();
+        let root = self.sem.root;
         let is_inside = match self.write_path(name, root.as_ref())? {
             WayUp::AtRoot => true,
             WayUp::AtTop | WayUp::Escaped => false,

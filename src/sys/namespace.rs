@@ -11,7 +11,7 @@ use super::{
     bindings,
     cgroup::{
         Cgroup,
-        TooLong, //
+        NoPath, //
     },
     pid::Pid,
     read_once, //
@@ -567,7 +567,7 @@ impl Namespace {
 
     /// Writes the path of a cgroup namespace's root in the default hierarchy into `buf`, and returns
     /// its length; `None` if it is no cgroup namespace.
-    pub(crate) fn cgroup_root(&self, buf: &mut [u8]) -> Option<Result<usize, TooLong>> {
+    pub(crate) fn cgroup_root(&self, buf: &mut [u8]) -> Option<Result<usize, NoPath>> {
         if self.kind != Kind::Cgroup {
             return None;
         }

@@ -167,6 +167,9 @@ pub(crate) struct PathBuf {
 /// way up is not followed further, since nobody can rename anything meanwhile.
 const MAX_PATH: usize = 1 << 16;
 
+/// The most steps that are followed: from a directory to its parent, or from a mount to that below.
+const MAX_STEPS: u32 = 1 << 16;
+
 impl PathBuf {
     /// Makes room for names of usual length.
     ///
@@ -222,8 +225,9 @@ impl PathBuf {
             let (way, needed) = unsafe { self.prepend(mount, dentry, root) };
             drop(lock);
             drop(rcu);
-            self.is_cut = needed > self.room.len();
-            if !self.is_cut || self.room.len() >= MAX_PATH {
+            let has_room = needed <= self.room.len();
+            self.is_cut = !has_room || way == WayUp::TooLong;
+            if has_room || self.room.len() >= MAX_PATH {
                 return Ok(way);
             }
             // Not in place: what is there is of no use.
@@ -246,9 +250,11 @@ impl PathBuf {
         root: Option<&bindings::path>,
     ) -> (WayUp, usize) {
         let mut needed = 0;
+        let mut steps = 0;
         self.start = self.room.len();
         let way = loop {
-            if needed > MAX_PATH {
+            steps += 1;
+            if needed > MAX_PATH || steps > MAX_STEPS {
                 break WayUp::TooLong;
             }
             // SAFETY: The mount is valid: `namespace_sem` or RCU keeps each mount on the way up.

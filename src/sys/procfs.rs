@@ -195,6 +195,9 @@ impl<T: ProcFile> Registration<T> {
         len: usize,
         pos: *mut i64,
     ) -> isize {
+        if len == 0 {
+            return 0;
+        }
         // SAFETY: The file is open during the call, and `open()` has put a `T::Open` there.
         let open = unsafe { <T::Open as ForeignOwnable>::borrow((*file).private_data.cast()) };
         let from = UserSlice::new(UserPtr::from_ptr(from.cast_mut().cast()), len).reader();

@@ -12,6 +12,9 @@ use kernel::{
     prelude::*, //
 };
 
+/// The most that is written at once, in bytes.
+const MAX_SIZE: usize = 1 << 18;
+
 /// What stands after a value that had to be cut.
 pub(super) const CUT: &[u8] = b"\\~";
 
@@ -28,7 +31,8 @@ impl SeqBuf {
         Ok(Self(KVVec::from_elem(0, 8192, GFP_KERNEL_ACCOUNT)?))
     }
 
-    /// Calls `write` until all that it writes has room, and returns what it wrote.
+    /// Calls `write` until all that it writes has room, and returns how much that is; `None` if it
+    /// is more than [`MAX_SIZE`].
     ///
     /// `file` stands for the reader: callbacks translate user ids for whoever opened it.
     ///
@@ -39,19 +43,25 @@ impl SeqBuf {
         &mut self,
         file: &LocalFile,
         mut write: impl FnMut(&mut Seq<'_>) -> Result,
-    ) -> Result<&[u8]> {
-        let len = loop {
+    ) -> Result<Option<usize>> {
+        loop {
             let mut seq = Seq::new(&mut self.0, file);
             let result = write(&mut seq);
             if let Some(len) = seq.len() {
-                result?;
-                break len;
+                return result.map(|()| Some(len));
+            }
+            if self.0.len() >= MAX_SIZE {
+                return Ok(None);
             }
             // Whatever else went wrong, the buffer was too small.
             let size = self.0.len().checked_mul(2).ok_or(ENOMEM)?;
             self.0 = KVVec::from_elem(0, size, GFP_KERNEL_ACCOUNT)?;
-        };
-        self.0.get(..len).ok_or(EINVAL)
+        }
+    }
+
+    /// The first `len` bytes of what was written last.
+    pub(super) fn written(&self, len: usize) -> &[u8] {
+        self.0.get(..len).unwrap_or_default()
     }
 }
 

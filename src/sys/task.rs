@@ -178,6 +178,14 @@ pub(crate) fn mark_linked(tasks: &[HeldTask], marks: &mut [bool]) {
     });
 }
 
+/// Whether the calling process is being killed. C: `fatal_signal_pending()`.
+pub(crate) fn is_being_killed() -> bool {
+    let current = kernel::task::Task::current_raw().cast::<bindings::task_struct>();
+    // SAFETY: There is always a current task. C reads the set without a lock, too.
+    let signals = unsafe { read_once((&raw const (*current).pending.signal.sig).cast::<u64>()) };
+    signals & (1 << (kernel::bindings::SIGKILL - 1)) != 0
+}
+
 /// Waits until all read-side critical sections of RCU, and all regions with interrupts disabled,
 /// that have begun are over. C: `synchronize_rcu()`.
 pub(crate) fn wait_for_readers() {
@@ -225,7 +233,9 @@ impl HeldTask {
         }
     }
 
-    /// The task itself.
+    /// The task itself. Before anything is asked of it that leads to another structure,
+    /// [`HeldTask::is_listed_by_right`] must have held under the same RCU read lock: what a task
+    /// that was reaped before refers to may be gone.
     pub(crate) fn task<'g>(&'g self, rcu: &'g rcu::Guard) -> Task<'g> {
         // INVARIANT: The reference keeps the task.
         Task {

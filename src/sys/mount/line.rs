@@ -85,6 +85,14 @@ impl Options {
     }
 }
 
+/// How much of a line is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    All,
+    /// Without what can be of any length: the mounted directory, the options of the file system.
+    Bounded,
+}
+
 /// What is needed to write lines, to be used for many.
 pub(crate) struct LineBuf {
     seq: SeqBuf,
@@ -114,14 +122,21 @@ impl LineBuf {
     pub(crate) fn write(&mut self, mount: &Mount<'_>, file: &LocalFile) -> Result<(Reach, &[u8])> {
         let reach = mount.place(&mut self.path)?;
         let (path, options) = (&self.path, self.options);
-        let line = self.seq.write(file, |seq| {
+        let whole = self.seq.write(file, |seq| {
             let wants_kernel = options.labels || options.propagate_from && mount.is_slave();
             if wants_kernel && mount.kernel_line(seq, options.propagate_from)? {
                 return Ok(());
             }
-            mount.line(seq, path)
+            mount.line(seq, path, Parts::All)
         })?;
-        Ok((reach, line))
+        let len = match whole {
+            Some(len) => len,
+            None => self
+                .seq
+                .write(file, |seq| mount.line(seq, path, Parts::Bounded))?
+                .ok_or(EOVERFLOW)?,
+        };
+        Ok((reach, self.seq.written(len)))
     }
 }
 
@@ -163,9 +178,9 @@ impl Mount<'_> {
     ///
     /// # Errors
     ///
-    /// What the function fails with; for a reader of `mountinfo` that would be the end.
+    /// `ENOMEM` if the function says so.
     fn kernel_line(&self, seq: &mut Seq<'_>, propagate_from: bool) -> Result<bool> {
-        let Some(root) = self.sem.root() else {
+        let Some(root) = self.sem.root else {
             return Ok(false);
         };
         let mut proc_mounts = bindings::proc_mounts {
@@ -183,9 +198,14 @@ impl Mount<'_> {
             (self.sem.ops.show)(raw, mnt)
         };
         raw.private = core::ptr::null_mut();
-        to_result(result)?;
+        match to_result(result) {
+            Err(e) if e == ENOMEM => return Err(e),
+            _ => {}
+        }
+        // Too small a buffer shows in the buffer. Whatever else went wrong may do better below.
         // CAST: A small number.
-        if result as u32 == SEQ_SKIP {
+        if result as u32 == SEQ_SKIP || result < 0 && !seq.has_overflowed() {
+            let raw = seq.as_raw();
             raw.count = before;
             return Ok(false);
         }
@@ -205,7 +225,7 @@ impl Mount<'_> {
     /// # Errors
     ///
     /// `ENOMEM` if a callback says so.
-    fn line(&self, seq: &mut Seq<'_>, path: &PathBuf) -> Result {
+    fn line(&self, seq: &mut Seq<'_>, path: &PathBuf, parts: Parts) -> Result {
         let sb = member!(self, mnt.mnt_sb);
         // SAFETY: A mount has a super block while it is there. Its operations are constant.
         let sb_op = unsafe { &*read_once(&raw const (*sb).s_op) };
@@ -223,7 +243,10 @@ impl Mount<'_> {
         seq.put(b":");
         seq.put_number(minor);
         seq.put(b" ");
-        self.put_root(seq, sb_op)?;
+        match parts {
+            Parts::All => self.put_root(seq, sb_op)?,
+            Parts::Bounded => seq.put(CUT),
+        }
         seq.put(b" ");
         seq.put_escaped(path.as_bytes(), PATH_SPECIAL);
         if path.is_cut() {
@@ -283,7 +306,9 @@ impl Mount<'_> {
                 seq.put(name);
             }
         }
-        if let Some(show_options) = sb_op.show_options {
+        if parts == Parts::Bounded {
+            seq.put(CUT);
+        } else if let Some(show_options) = sb_op.show_options {
             // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
             let result = unsafe { show_options(seq.as_raw(), root) };
             seq.finish(result)?;
