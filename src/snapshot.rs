@@ -262,19 +262,13 @@ impl Snapshot {
             root: subject.and_then(|subject| subject.root),
         };
         for namespace in &namespaces {
-            let record = self.ns_record(namespace)?;
+            // Before the record is made: all that it says about the mounts is of one moment.
+            let sem = namespace.as_mnt().map(|mnt| sources.mounts.lock(mnt));
+            let root_mount = sem.as_ref().and_then(NamespaceSem::root_id);
+            let record = self.ns_record(namespace, root_mount)?;
             self.namespaces.push(record, GFP_KERNEL_ACCOUNT)?;
-            let Some(mnt) = namespace.as_mnt() else {
-                continue;
-            };
-            let sem = sources.mounts.lock(mnt);
-            // All that is said about the mounts is of one moment.
-            if let Some(record) = self.namespaces.last_mut() {
-                record.detail = namespace.detail();
-                record.root_mount = sem.root_id();
-            }
             let is_own = subject.is_none_or(|subject| subject.mnt == namespace.inum());
-            if show.mounts && is_own {
+            if let Some(sem) = sem.filter(|_| show.mounts && is_own) {
                 self.add_mounts(&sem, namespace.inum(), &mut view)?;
             }
         }
@@ -386,7 +380,7 @@ impl Snapshot {
         self.strings.get(mount.line.clone()).unwrap_or_default()
     }
 
-    fn ns_record(&mut self, namespace: &Namespace) -> Result<NsRecord> {
+    fn ns_record(&mut self, namespace: &Namespace, root_mount: Option<u64>) -> Result<NsRecord> {
         let inum = namespace.inum();
         Ok(NsRecord {
             kind: namespace.kind(),
@@ -400,7 +394,7 @@ impl Snapshot {
             active: namespace.active(),
             detail: namespace.detail(),
             cgroup_root: self.add_cgroup_root(namespace)?,
-            root_mount: None,
+            root_mount,
         })
     }
 

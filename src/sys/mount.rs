@@ -392,29 +392,25 @@ impl Mount<'_> {
     ///
     /// `ENOMEM`
     pub(crate) fn is_seen_from(&self, root: &PathRef, name: &mut PathBuf) -> Result<bool> {
-        Ok(match self.write_path(name, Some(root.as_raw()))? {
-            WayUp::AtRoot => true,
-            WayUp::AtTop | WayUp::Escaped => false,
-            WayUp::TooLong => self.is_below(root.as_raw().mnt),
-        })
+        self.write_path(name, Some(root.as_raw()))
     }
 
-    fn write_path(&self, name: &mut PathBuf, root: Option<&bindings::path>) -> Result<WayUp> {
+    /// Writes where it is mounted, as seen from `root`, and says whether it can be seen from there.
+    fn write_path(&self, name: &mut PathBuf, root: Option<&bindings::path>) -> Result<bool> {
         let dentry = member!(self, mnt.mnt_root);
         // SAFETY: The semaphore is held, and a mount has a reference to its root directory.
-        unsafe { name.write(self.ptr.as_ptr(), dentry, root) }
-    }
-
-    /// Who can reach it; writes where it is mounted.
-    fn place(&self, name: &mut PathBuf) -> Result<Reach> {
-        let root = self.sem.root;
-        let is_inside = match self.write_path(name, root.as_ref())? {
+        let way = unsafe { name.write(self.ptr.as_ptr(), dentry, root)? };
+        Ok(match way {
             WayUp::AtRoot => true,
             WayUp::AtTop | WayUp::Escaped => false,
             // Where the mounts lead is soon told.
             WayUp::TooLong => root.is_some_and(|root| self.is_below(root.mnt)),
-        };
-        Ok(match is_inside {
+        })
+    }
+
+    /// Who can reach it; writes where it is mounted.
+    fn place(&self, name: &mut PathBuf) -> Result<Reach> {
+        Ok(match self.write_path(name, self.sem.root.as_ref())? {
             true if member!(self, overmount).is_null() => Reach::Root,
             true => Reach::Over,
             false => Reach::Outside,
