@@ -16,10 +16,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import pace
+
 T = TypeVar("T")
 
 # Generous, for an emulated CPU on a busy machine.
-DEADLINE = 60.0
+DEADLINE = pace.patience(60)
 
 
 class ChildError(Exception):

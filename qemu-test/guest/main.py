@@ -12,10 +12,12 @@ import os
 import sys
 
 import module
+import pace
 import runner
 import specimens
 import tests
 import zoo
+from tests import kunit
 
 
 def _cleanup() -> None:
@@ -34,14 +36,19 @@ def main() -> int:
         for test in known.values():
             print(f"{test.name:24} {test.summary}")
         return 0
-    unknown = [name for name in options.names if name not in known]
+    cases = {name: case for name in options.names if (case := kunit.case_test(name))}
+    unknown = [name for name in options.names if name not in known and name not in cases]
     if unknown:
         print(f"no such test: {' '.join(unknown)}; there are: {' '.join(known)}", file=sys.stderr)
         return 2
     if os.geteuid() != 0:
         print("the tests need root, in a guest that may be spoilt", file=sys.stderr)
         return 2
-    selected = [known[name] for name in known if not options.names or name in options.names]
+    if options.names:
+        selected = [test for name, test in known.items() if name in options.names]
+    else:
+        selected = [test for test in known.values() if test.is_for(pace.KERNEL)]
+    selected = [*cases.values(), *selected]
     zoo.adopt_orphans()
     good = runner.Runner(runner.label(), _cleanup).run(selected)
     return 0 if good else 1

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import klog
+import pace
 
 TEST_SECONDS = 120
 MAX_NOTES = 40
@@ -35,6 +36,14 @@ class Test:
 
     name: str
     run: Callable[[], None]
+    seconds: int = TEST_SECONDS
+    """How long it may take, on a kernel without debugging."""
+    on: str = ""
+    """The kernels that it is for, by name; empty for all."""
+
+    def is_for(self, kernel: str) -> bool:
+        """Whether it is for the kernel of that name."""
+        return not self.on or kernel in self.on.split()
 
     @property
     def summary(self) -> str:
@@ -49,6 +58,26 @@ def test(function: Callable[[], None]) -> Callable[[], None]:
     """Makes a function a test of its name."""
     TESTS.append(Test(function.__name__, function))
     return function
+
+
+def test_with(
+    *, seconds: int = TEST_SECONDS, on: str = ""
+) -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Makes a function a test that takes long, or is for some kernels only: see `Test`.
+
+    The host reads `on="..."` as well, so it must be spelt out, in the line of the decorator.
+    """
+
+    def add(function: Callable[[], None]) -> Callable[[], None]:
+        TESTS.append(Test(function.__name__, function, seconds, on))
+        return function
+
+    return add
+
+
+def tell(text: str) -> None:
+    """Prints a figure that a test has measured, for whoever reads the results."""
+    print(f"# {text}", flush=True)
 
 
 def check(complaints: list[str]) -> None:
@@ -68,7 +97,7 @@ class _TestTimeout(Exception):
 
 
 def _on_alarm(*_: object) -> None:
-    raise _TestTimeout(f"the test took more than {TEST_SECONDS} s")
+    raise _TestTimeout("the test took more time than it may")
 
 
 def _notes(text: str) -> None:
@@ -79,9 +108,11 @@ def _notes(text: str) -> None:
         print(f"#   and {len(lines) - MAX_NOTES} more lines")
 
 
-def _attempt(function: Callable[[], None]) -> tuple[list[str], str | None]:
+def _attempt(
+    function: Callable[[], None], seconds: int = TEST_SECONDS
+) -> tuple[list[str], str | None]:
     """Runs a function: what is wrong, and why it was skipped."""
-    signal.alarm(TEST_SECONDS)
+    signal.alarm(int(pace.patience(seconds)))
     try:
         function()
     except Skip as skip:
@@ -123,7 +154,7 @@ class Runner:
         good = True
         for number, one in enumerate(tests, 1):
             began = time.monotonic()
-            findings, skipped = _attempt(one.run)
+            findings, skipped = _attempt(one.run, one.seconds)
             if number == len(tests):
                 findings += _attempt(self._cleanup)[0]
             findings += self._kernel_complaints()
@@ -144,5 +175,4 @@ class Runner:
 def label() -> str:
     """Which kernel this is: the name it was booted by, if any, and its release."""
     release = os.uname().release
-    name = os.environ.get("KERNEL")
-    return f"{name} {release}" if name else release
+    return f"{pace.KERNEL} {release}" if pace.KERNEL else release

@@ -10,6 +10,7 @@ def all_tests() -> list[Test]:
     """Every test."""
     from tests import (  # noqa: F401, I001
         loading,
+        kunit,
         access,
         reading,
         asking,
