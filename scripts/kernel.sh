@@ -2,12 +2,14 @@
 # shellcheck shell=bash disable=SC2034,SC2164  # for setup, under its set -e
 #
 # Debian's own kernels: which release a name stands for today, and how the tree is made that
-# modules in Rust can be built on, for Debian's header packages lack the Rust metadata.
-# Sourced by setup.
+# modules in Rust can be built on, for Debian's header packages lack the Rust metadata. What is
+# built from Debian's source instead is in debug-kernel.sh. Sourced by setup.
 
-KERNEL_NAMES='stock, rt, cloud, one of these with a series as in stock-7.2, or a release as in 7.2.12+deb13-amd64'
+KERNEL_NAMES='stock, rt, cloud, debug, uml, one of these with a series as in stock-7.2, or a release as in 7.2.12+deb13-amd64'
 
-is_kernel_name() { [[ $1 =~ ^((stock|rt|cloud)(-[0-9]+\.[0-9]+)?|[0-9.]+\+deb[0-9]+-([a-z]+-)?amd64)$ ]]; }
+is_kernel_name() {
+    [[ $1 =~ ^((stock|rt|cloud|debug|uml)(-[0-9]+\.[0-9]+)?|[0-9.]+\+deb[0-9]+-([a-z]+-)?amd64)$ ]]
+}
 
 # --- which release ----------------------------------------------------------------------------
 
@@ -52,12 +54,20 @@ read_index() {
 }
 
 # newest NAME: the newest release of that name of which every package exists that is needed: the
-# index still lists binaries whose headers and source are gone.
+# index still lists binaries whose headers and source are gone. A kernel that we build is of the
+# source of the newest of Debian's.
 newest() {
-    local series='' release='.*'
+    local series='' release='.*' kind=${1%%-*} version source
     case $1 in
+    debug* | uml*)
+        newest "stock${1#"$kind"}" | {
+            read -r _ version source
+            echo "${version%%-*}-$kind $version $source"
+        }
+        return
+        ;;
     stock* | rt* | cloud*)
-        release="[0-9.]+[+]deb[0-9]+-${1%%-*}-amd64"
+        release="[0-9.]+[+]deb[0-9]+-$kind-amd64"
         release=${release/stock-/}
         [[ $1 != *-* ]] || series=${1#*-}
         ;;
@@ -98,7 +108,8 @@ make_kernel() {
     HALF_MADE=$new
     rm -rf "$new"
     mkdir "$new"
-    step "downloading kernel $release" in_kernel "$new" download "$release" "$3" "$4"
+    step "downloading kernel $release" in_kernel "$new" download \
+        linux-{base,binary,modules,headers}-"$release=$3" "$4=$3"
     step "unpacking kernel $release" in_kernel "$new" unpack "$release" "$4"
     step "preparing the tree of $release" in_kernel "$new" prepare_tree "$release"
     step "comparing the Rust symbols of $release" in_kernel "$new" compare_symbols
@@ -116,13 +127,10 @@ in_kernel() {
         "$function" "$@"
 }
 
+# download PACKAGE=VERSION...
 download() {
-    local release=$1 version=$2 source=$3 package packages=()
-    for package in linux-{base,binary,modules,headers}-"$release" "$source"; do
-        packages+=("$package=$version")
-    done
     mkdir /kernel/debs && cd /kernel/debs
-    apt-get download "${APT_OPTIONS[@]}" "${packages[@]}"
+    apt-get download "${APT_OPTIONS[@]}" "$@"
 }
 
 # The source comes without what neither builds nor explains a module: the C code of drivers,

@@ -53,7 +53,7 @@ finish_rootfs() {
         "$1/etc/apt/sources.list")
     echo "deb $mirror $SUITE-backports main" >"$1/etc/apt/sources.list.d/backports.list"
     mkdir -p "$1"/{build,kernel,nsinspect,results,vm} "$1/usr/lib/modules"
-    chroot "$1" dpkg-query --show binutils bindgen gcc-14 libc6 pahole rust-src rustc \
+    chroot "$1" dpkg-query --show binutils bindgen clang-19 gcc-14 libc6 pahole rust-src rustc \
         >"$1/etc/nsinspect-compilers"
     printf '%s\n' '#!/bin/sh' 'exec /usr/libexec/virtiofsd --cache always "$@"' \
         >"$1/usr/local/bin/virtiofsd"
