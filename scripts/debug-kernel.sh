@@ -86,6 +86,10 @@ build_kernel() {
     fi
 }
 
+# What make needs to build a module on the tree goes to make-options, an argument a line. The
+# module loader of User-Mode Linux knows no relocations by a global offset table, and its modules
+# lie far from the kernel.
+#
 # Leaves of the tree what a module is built with: no objects, no debugging information but BTF.
 strip_tree() {
     cd /kernel/tree
@@ -96,6 +100,10 @@ strip_tree() {
     find . \( -name '*.o' -o -name '*.a' -o -name '.*.cmd' \) \
         -not -path './scripts/*' -not -path './tools/*' -delete
     find drivers -name '*.c' -delete
-    # For make, which has a tree of its own to rebuild otherwise.
     ln -s /kernel/tree /kernel/modules/build
+    if [[ $1 == uml ]]; then
+        printf '%s\n' ARCH=um LLVM=1 'KRUSTFLAGS=-Crelocation-model=static -Ccode-model=large'
+    else
+        printf '%s\n' ARCH=x86_64 LLVM=1
+    fi >/kernel/make-options
 }

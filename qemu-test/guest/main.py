@@ -47,7 +47,7 @@ def main() -> int:
     if options.names:
         selected = [test for name, test in known.items() if name in options.names]
     else:
-        selected = [test for test in known.values() if test.is_for(pace.KERNEL)]
+        selected = [test for test in known.values() if test.is_for(pace.KIND)]
     selected = [*cases.values(), *selected]
     zoo.adopt_orphans()
     good = runner.Runner(runner.label(), _cleanup).run(selected)

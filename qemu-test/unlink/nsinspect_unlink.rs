@@ -41,6 +41,7 @@ module! {
     },
 }
 
+#[cfg(CONFIG_SMP)]
 extern "C" {
     /// Calls `function` while all other processors stand still with interrupts disabled.
     fn stop_machine(
@@ -49,6 +50,25 @@ extern "C" {
         cpus: *const c_void,
     ) -> c_int;
 }
+
+/// Calls `function` while nobody else runs: here there is one processor, and it is ours until we
+/// give it away. C has this in a header.
+///
+/// # Safety
+///
+/// As for `function`.
+#[cfg(not(CONFIG_SMP))]
+unsafe fn stop_machine(
+    function: unsafe extern "C" fn(*mut c_void) -> c_int,
+    data: *mut c_void,
+    _cpus: *const c_void,
+) -> c_int {
+    // SAFETY: As the caller ensures.
+    unsafe { function(data) }
+}
+
+#[cfg(all(not(CONFIG_SMP), CONFIG_PREEMPTION))]
+compile_error!("one processor of which we may be robbed: disable interrupts in stop_machine()");
 
 /// The process, hidden.
 ///
