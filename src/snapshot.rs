@@ -408,7 +408,7 @@ impl Snapshot {
         {
             match result {
                 Ok(len) => {
-                    self.strings.truncate(begin + len);
+                    self.strings.truncate(begin.saturating_add(len));
                     break;
                 }
                 Err(NoPath::TooDeep) => {
@@ -417,13 +417,15 @@ impl Snapshot {
                     break;
                 }
                 Err(NoPath::TooLong) if room >= MAX_CGROUP_PATH => {
-                    self.strings.truncate(begin + room - 1);
+                    // All there is room for, but for the closing NUL.
+                    self.strings.pop();
                     cut = true;
                     break;
                 }
                 Err(NoPath::TooLong) => {
-                    room = (room * 2).max(4096);
-                    self.strings.resize(begin + room, 0, GFP_KERNEL_ACCOUNT)?;
+                    room = room.saturating_mul(2).max(4096);
+                    let len = begin.saturating_add(room);
+                    self.strings.resize(len, 0, GFP_KERNEL_ACCOUNT)?;
                 }
             }
         }

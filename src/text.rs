@@ -30,7 +30,8 @@ impl Decimal {
             // CAST: A remainder of ten is a digit.
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
-            this.start -= 1;
+            // Twenty digits are enough for any number, so this stays in the array.
+            this.start = this.start.wrapping_sub(1);
             if rest == 0 {
                 break;
             }
@@ -81,7 +82,8 @@ impl Text {
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let room = PIECE * self.pieces.len() - self.len;
+            let last = self.pieces.last();
+            let room = last.map_or(0, |piece| PIECE.saturating_sub(piece.len()));
             if room == 0 {
                 let piece = KVVec::with_capacity(PIECE, GFP_KERNEL_ACCOUNT)?;
                 self.pieces.push(piece, GFP_KERNEL_ACCOUNT)?;
@@ -90,7 +92,7 @@ impl Text {
             let (now, later) = rest.split_at(room.min(rest.len()));
             let piece = self.pieces.last_mut().ok_or(EINVAL)?;
             piece.extend_from_slice(now, GFP_KERNEL_ACCOUNT)?;
-            self.len += now.len();
+            self.len = self.len.saturating_add(now.len());
             rest = later;
         }
         Ok(())
@@ -103,13 +105,13 @@ impl Text {
     /// `EINVAL` if `pos` is negative; `EFAULT` if the reader's memory is not there.
     pub(crate) fn read(&self, pos: &mut i64, to: &mut IovIterDest<'_>) -> Result<usize> {
         let mut at = usize::try_from(*pos).map_err(|_| EINVAL)?;
-        let mut copied = 0;
+        let mut copied = 0_usize;
         while at < self.len && !to.is_empty() {
             let piece = self.pieces.get(at / PIECE).ok_or(EINVAL)?;
             let bytes = piece.get(at % PIECE..).ok_or(EINVAL)?;
             let now = to.copy_to_iter(bytes);
-            at += now;
-            copied += now;
+            at = at.saturating_add(now);
+            copied = copied.saturating_add(now);
             if now == 0 {
                 break;
             }

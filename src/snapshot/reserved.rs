@@ -31,7 +31,7 @@ impl<T> Reserved<T> {
 
     /// Whether `more` items fit; if not, notes it for [`Reserved::restart`].
     pub(super) fn check_room(&mut self, more: usize) -> Result<(), Full> {
-        if self.items.capacity() - self.items.len() >= more {
+        if self.items.capacity().saturating_sub(self.items.len()) >= more {
             Ok(())
         } else {
             self.short_by = more;

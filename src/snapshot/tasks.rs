@@ -188,7 +188,7 @@ impl Tasks {
         Ok(Self {
             processes: Reserved::with_capacity(room)?,
             threads: Reserved::with_capacity(0)?,
-            levels: Reserved::with_capacity(room + room / 2)?,
+            levels: Reserved::with_capacity(room.saturating_add(room / 2))?,
             roots: Interner::with_capacity(room.min(64))?,
             cgroups: Interner::with_capacity(room.min(128))?,
             cgroup_paths: Reserved::with_capacity(room.min(128) * 64)?,
@@ -216,11 +216,11 @@ impl Tasks {
     pub(super) fn collect(filter: Filter<'_>) -> Result<Self> {
         let mut count = 0_usize;
         let Ok(_) = for_each_process(Breaks::None, |_| {
-            count += 1;
+            count = count.saturating_add(1);
             ControlFlow::<Infallible>::Continue(())
         });
         // Some more, for those that are born meanwhile.
-        let mut tasks = Self::with_room(count + count / 8 + 64)?;
+        let mut tasks = Self::with_room(count.saturating_add(count / 8).saturating_add(64))?;
         let mut lost = 0;
         loop {
             let breaks = if lost < LOST_WALKS {
@@ -240,7 +240,7 @@ impl Tasks {
                         return Ok(tasks);
                     }
                 }
-                Ok(Walk::Lost) => lost += 1,
+                Ok(Walk::Lost) => lost = lost.saturating_add(1),
                 Err(Full) => {}
             }
             tasks.restart()?;
@@ -317,7 +317,7 @@ impl Tasks {
         self.counts.restart()?;
         if self.scratch_short {
             self.scratch_short = false;
-            let len = self.scratch.len() * 2;
+            let len = self.scratch.len().saturating_mul(2);
             self.scratch.resize(len, 0, GFP_KERNEL_ACCOUNT)?;
         }
         Ok(())
@@ -481,12 +481,13 @@ impl Tasks {
             let beside = |other: &Option<Pid<'_>>| {
                 other.as_ref().map_or(0, |pid| pid.nr_beside(level, &upid))
             };
-            end = 1 + self.levels.push(Level {
+            let index = self.levels.push(Level {
                 ns: upid.ns(),
                 nr: upid.nr(),
                 pgid: beside(&pgid),
                 sid: beside(&sid),
             })?;
+            end = index.saturating_add(1);
         }
         Ok(begin..end)
     }
@@ -527,7 +528,7 @@ impl Tasks {
         let index = self.counts.find_or_add(ns, || Ok(Count { ns, tasks: 0 }))?;
         // CAST: An index into memory.
         if let Some(count) = self.counts.items_mut().get_mut(index as usize) {
-            count.tasks += 1;
+            count.tasks = count.tasks.saturating_add(1);
         }
         Ok(())
     }

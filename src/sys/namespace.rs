@@ -156,10 +156,12 @@ impl List {
         loop {
             let count = {
                 let rcu = rcu::read_lock();
-                self.iter(&rcu).filter(keep).count()
+                let kept = self.iter(&rcu).filter(keep);
+                kept.fold(0_usize, |count, _| count.saturating_add(1))
             };
             // Some more, for those that are born meanwhile.
-            all.reserve(count + count / 8 + 16, GFP_KERNEL_ACCOUNT)?;
+            let room = count.saturating_add(count / 8).saturating_add(16);
+            all.reserve(room, GFP_KERNEL_ACCOUNT)?;
 
             let rcu = rcu::read_lock();
             let mut complete = true;

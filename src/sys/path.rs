@@ -231,7 +231,8 @@ impl PathBuf {
                 return Ok(way);
             }
             // Not in place: what is there is of no use.
-            let room = needed.next_power_of_two().min(MAX_PATH);
+            let room = needed.checked_next_power_of_two();
+            let room = room.map_or(MAX_PATH, |room| room.min(MAX_PATH));
             self.room = KVVec::new();
             self.start = 0;
             self.room = KVVec::from_elem(0, room, GFP_KERNEL_ACCOUNT)?;

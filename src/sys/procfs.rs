@@ -154,8 +154,14 @@ impl<T: ProcFile> Registration<T> {
         kiocb: *mut bindings::kiocb,
         iter: *mut bindings::iov_iter,
     ) -> isize {
+        let iter = iter.cast::<kernel::bindings::iov_iter>();
+        // What `from_raw()` below would panic for.
+        // SAFETY: The caller ensures that it is valid.
+        if unsafe { (*iter).data_source } != (kernel::bindings::ITER_DEST != 0) {
+            return EINVAL.to_errno() as isize;
+        }
         // SAFETY: The caller ensures that both are valid, and that nobody else uses them meanwhile.
-        let (kiocb, to) = unsafe { (&mut *kiocb, IovIterDest::from_raw(iter.cast())) };
+        let (kiocb, to) = unsafe { (&mut *kiocb, IovIterDest::from_raw(iter)) };
         let file = kiocb.ki_filp;
         // SAFETY: The file is open during the call. `f_inode` is the inode of an entry of ours, and
         // `open()` has put a `T::Open` into `private_data`, where it stays until `release()`.

@@ -80,7 +80,7 @@ pub(crate) fn for_each_process<B>(
                 }
             },
         };
-        let mut visited = 0;
+        let mut visited = 0_usize;
         loop {
             // SAFETY: `ptr` is `init_task` or a task that was linked on the list at some time since
             // `rcu` was taken; `list_del_rcu()` leaves its `next` in place, and what that points to
@@ -95,7 +95,7 @@ pub(crate) fn for_each_process<B>(
                 rcu: &rcu,
                 _not_send: PhantomData,
             };
-            visited += 1;
+            visited = visited.saturating_add(1);
             let held = (visited == BATCH && breaks == Breaks::Allowed).then(|| task.hold());
             if let ControlFlow::Break(b) = visit(task) {
                 // The lock first: dropping the reference may free the task.

@@ -147,7 +147,7 @@ fn trim(line: &mut [u8]) -> usize {
 
 /// As [`trim`], and cuts `propagate_from` out of the line.
 fn trim_propagate_from(line: &mut [u8]) -> usize {
-    let mut len = trim(line);
+    let len = trim(line);
     // The field stands among those before the hyphen; names before it have their blanks escaped.
     let fields = line
         .windows(3)
@@ -158,18 +158,23 @@ fn trim_propagate_from(line: &mut [u8]) -> usize {
         .windows(field.len())
         .position(|bytes| bytes == field)
         .filter(|begin| *begin < fields);
-    if let Some(begin) = begin {
-        let name = begin.saturating_add(1);
-        let rest = line.iter().skip(name).position(|byte| *byte == b' ');
-        if let Some(end) = rest
-            .and_then(|rest| name.checked_add(rest))
-            .filter(|end| *end <= len)
-        {
-            line.copy_within(end..len, begin);
-            len -= end - begin;
+    let Some(begin) = begin else {
+        return len;
+    };
+    let name = begin.saturating_add(1);
+    let rest = line.get(name..len).unwrap_or_default();
+    let Some(size) = rest.iter().position(|byte| *byte == b' ') else {
+        return len;
+    };
+    let mut kept = begin;
+    for from in name.saturating_add(size)..len {
+        let byte = line.get(from).copied();
+        if let (Some(byte), Some(place)) = (byte, line.get_mut(kept)) {
+            *place = byte;
+            kept = kept.saturating_add(1);
         }
     }
-    len
+    kept
 }
 
 impl Mount<'_> {
