@@ -505,9 +505,16 @@ impl Sources {
                 continue;
             };
             let sem = self.mounts.lock(mnt);
-            let has_device = sem
-                .mounts()
-                .any(|mount| task::is_being_killed() || is_on(&mount, device));
+            let mut has_device = false;
+            for mount in sem.mounts() {
+                if task::is_being_killed() {
+                    return Err(EINTR);
+                }
+                if is_on(&mount, device) {
+                    has_device = true;
+                    break;
+                }
+            }
             drop(sem);
             if has_device {
                 with_device.push(inum, GFP_KERNEL_ACCOUNT)?;

@@ -35,6 +35,7 @@ use crate::sys::{
         self,
         for_each_process,
         Breaks,
+        Found,
         HeldTask,
         PidType,
         Task,
@@ -267,8 +268,8 @@ impl Tasks {
             let rcu = rcu::read_lock();
             let added = match task::find(nr, ns, &rcu) {
                 None => Ok(()),
-                Some(task) if task.is_leader() => tasks.add_process(&task, filter, false),
-                Some(task) => tasks.add_thread(&task, filter),
+                Some(Found::Process(task)) => tasks.add_process(&task, filter, false),
+                Some(Found::Thread(task, pid)) => tasks.add_thread(&task, &pid, filter),
             };
             drop(rcu);
             match added {
@@ -347,9 +348,15 @@ impl Tasks {
             self.processes.push(record)?;
         }
         if filter.threads {
-            let added = task.for_each_thread(|thread| match self.add_thread(&thread, filter) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(full) => ControlFlow::Break(full),
+            let added = task.for_each_thread(|thread| {
+                // Reaped since the walk came to it.
+                let Some(pid) = thread.pid() else {
+                    return ControlFlow::Continue(());
+                };
+                match self.add_thread(&thread, &pid, filter) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(full) => ControlFlow::Break(full),
+                }
             });
             if let ControlFlow::Break(full) = added {
                 return Err(full);
@@ -358,12 +365,13 @@ impl Tasks {
         Ok(())
     }
 
-    fn add_thread(&mut self, thread: &Task<'_>, filter: Filter<'_>) -> Result<(), Full> {
-        // Reaped since the walk came to it.
-        let Some(pid) = thread.pid() else {
-            return Ok(());
-        };
-        if let (_, Some(record)) = self.record(thread, &pid, filter)? {
+    fn add_thread<'g>(
+        &mut self,
+        thread: &Task<'g>,
+        pid: &Pid<'g>,
+        filter: Filter<'_>,
+    ) -> Result<(), Full> {
+        if let (_, Some(record)) = self.record(thread, pid, filter)? {
             self.threads.push(record)?;
         }
         Ok(())

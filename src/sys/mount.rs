@@ -136,15 +136,10 @@ impl MountOps {
                 seq.private.cast::<bindings::proc_mounts>(),
             )
         };
-        // SAFETY: The current task may read its own `nsproxy`; it is not exiting.
-        let ns = unsafe {
-            let current = kernel::task::Task::current_raw().cast::<bindings::task_struct>();
-            let nsproxy = (*current).nsproxy.as_ref().ok_or(ENODEV)?;
-            nsproxy.mnt_ns
-        };
+        let ns = current_mnt_ns().ok_or(ENODEV)?;
         // SAFETY: `private` is null or what `mountinfo_open()` allocated: a `struct proc_mounts`.
         let proc_mounts = unsafe { proc_mounts.as_ref() }.ok_or(ENODEV)?;
-        if ns.is_null() || !ptr::eq(proc_mounts.ns, ns) {
+        if !ptr::eq(proc_mounts.ns, ns.as_ptr()) {
             return Err(ENODEV);
         }
         // INVARIANT: They are those of a `mountinfo` file.
@@ -158,14 +153,10 @@ impl MountOps {
 
     /// Takes `namespace_sem` for reading, to look at mounts of whatever namespace.
     pub(crate) fn lock_any(&self) -> Result<NamespaceSem<'_>> {
-        // SAFETY: The current task may read its own `nsproxy`; only the task itself changes it, so
-        // the namespace stays until the guard, which no other task can have, is dropped.
-        let ns = unsafe {
-            let current = kernel::task::Task::current_raw().cast::<bindings::task_struct>();
-            let nsproxy = (*current).nsproxy.as_ref().ok_or(ESRCH)?;
-            MntNamespace::from_ptr(NonNull::new(nsproxy.mnt_ns).ok_or(ESRCH)?)
-        };
-        Ok(self.lock(ns))
+        let ns = current_mnt_ns().ok_or(ESRCH)?;
+        // SAFETY: Only the current task itself changes its `nsproxy`, so the namespace stays until
+        // the guard, which no other task can have, is dropped.
+        Ok(self.lock(unsafe { MntNamespace::from_ptr(ns) }))
     }
 
     /// Takes `namespace_sem` for reading, to walk the mounts of `ns`.
@@ -194,6 +185,17 @@ impl MountOps {
         // SAFETY: There is a reference to the namespace.
         sem.root = unsafe { sem.root_of(ns.as_ptr()) };
         sem
+    }
+}
+
+/// The mount namespace of the current task, which keeps it until it enters another or exits.
+fn current_mnt_ns() -> Option<NonNull<bindings::mnt_namespace>> {
+    let current = kernel::task::Task::current_raw().cast::<bindings::task_struct>();
+    // SAFETY: There is always a current task, and nobody else changes its `nsproxy`. That one is
+    // shared with others, but what it refers to is constant.
+    unsafe {
+        let nsproxy = NonNull::new((*current).nsproxy)?.as_ptr();
+        NonNull::new((*nsproxy).mnt_ns)
     }
 }
 

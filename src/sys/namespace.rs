@@ -406,14 +406,15 @@ pub(crate) enum Detail {
     Other,
 }
 
-/// The structure around the `struct ns_common` of `$namespace`.
+/// Where the structure around the `struct ns_common` of `$namespace` is. Never a reference: there are
+/// members that others change.
 ///
 /// # Safety
 ///
 /// `$namespace.kind` must be that of `$type`.
 macro_rules! outer {
     ($namespace:expr, $type:ident) => {
-        &*kernel::container_of!($namespace.ptr.as_ptr(), bindings::$type, ns)
+        kernel::container_of!($namespace.ptr.as_ptr(), bindings::$type, ns)
     };
 }
 
@@ -490,9 +491,9 @@ impl Namespace {
                 unsafe {
                     let ns = outer!(self, user_namespace);
                     Detail::User {
-                        level: ns.level,
-                        parent: inum!(ns.parent),
-                        owner: ns.owner.val,
+                        level: (*ns).level,
+                        parent: inum!((*ns).parent),
+                        owner: (*ns).owner.val,
                     }
                 }
             }
@@ -500,7 +501,7 @@ impl Namespace {
                 // SAFETY: The type is right by the type invariants. The first three change under
                 // `namespace_sem`; here they are as good as of a moment ago.
                 unsafe {
-                    let ns = ptr::from_ref(outer!(self, mnt_namespace));
+                    let ns = outer!(self, mnt_namespace);
                     Detail::Mnt {
                         mounts: read_once(&raw const (*ns).nr_mounts),
                         pending: read_once(&raw const (*ns).pending_mounts),
@@ -514,7 +515,7 @@ impl Namespace {
                 // names, is not exported: who reads during a change sees a mixture of both. They
                 // are arrays of `UtsName`'s size, whose last byte is always NUL.
                 unsafe {
-                    let name = &raw const (*ptr::from_ref(outer!(self, uts_namespace))).name;
+                    let name = &raw const (*outer!(self, uts_namespace)).name;
                     Detail::Uts {
                         nodename: (&raw const (*name).nodename)
                             .cast::<UtsName>()
@@ -528,8 +529,10 @@ impl Namespace {
             Kind::Cgroup => Detail::Cgroup,
             Kind::Time => {
                 // SAFETY: The type is right by the type invariants. The offsets are constant once
-                // a task is in the namespace; before that, who makes it may change them.
-                let offsets = unsafe { &outer!(self, time_namespace).offsets };
+                // a task is in the namespace; before that, who makes it may change them, and who
+                // reads meanwhile sees a mixture.
+                let offsets =
+                    unsafe { (&raw const (*outer!(self, time_namespace)).offsets).read_volatile() };
                 Detail::Time {
                     monotonic: nanoseconds(&offsets.monotonic),
                     boottime: nanoseconds(&offsets.boottime),
@@ -541,14 +544,14 @@ impl Namespace {
 
     fn pid_detail(&self) -> Detail {
         // SAFETY: The type is right by the invariants: this is called for `Kind::Pid` only.
-        let ns = unsafe { ptr::from_ref(outer!(self, pid_namespace)) };
+        let ns = unsafe { outer!(self, pid_namespace) };
         let reaper = {
             let rcu = rcu::read_lock();
             // `child_reaper` is of no use here: nothing keeps that task once it was reaped.
             // SAFETY: The namespace is valid. Its IDR may be searched under RCU, and a
             // `struct pid` found there is freed through RCU.
             unsafe {
-                let pid = bindings::find_pid_ns(1, ns.cast_mut());
+                let pid = bindings::find_pid_ns(1, ns);
                 Pid::from_place(&pid, &rcu).map(|pid| pid.nr())
             }
         };
@@ -576,7 +579,7 @@ impl Namespace {
         let rcu = rcu::read_lock();
         // SAFETY: The type is right, as just seen. The namespace holds a reference to its
         // `root_cset` until it is freed.
-        let root = unsafe { Cgroup::of_css_set(outer!(self, cgroup_namespace).root_cset, &rcu) };
+        let root = unsafe { Cgroup::of_css_set((*outer!(self, cgroup_namespace)).root_cset, &rcu) };
         Some(root.path(buf))
     }
 
@@ -587,7 +590,7 @@ impl Namespace {
         }
         // SAFETY: The type is right, as just seen.
         let ns = unsafe { outer!(self, pid_namespace) };
-        Some(ptr::from_ref(ns).cast_mut())
+        Some(ns)
     }
 
     /// The mount namespace, if it is one.
@@ -598,7 +601,7 @@ impl Namespace {
         // SAFETY: The type is right, as just seen.
         let ns = unsafe { outer!(self, mnt_namespace) };
         // INVARIANT: `self` holds a reference.
-        Some(MntNamespace(ns.into(), PhantomData))
+        Some(MntNamespace(NonNull::new(ns)?, PhantomData))
     }
 }
 

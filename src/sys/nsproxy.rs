@@ -8,6 +8,7 @@ use super::{
     bindings,
     namespace::Inum, //
 };
+use core::ptr::NonNull;
 
 /// The inode numbers of the namespaces in a `struct nsproxy`.
 #[derive(Clone, Copy, Default)]
@@ -25,7 +26,7 @@ pub(crate) struct NsProxy {
 /// The inode number of the namespace that a pointer in `$nsproxy` leads to.
 macro_rules! inum {
     ($nsproxy:expr, $field:ident) => {{
-        let ns = $nsproxy.$field;
+        let ns = (*$nsproxy).$field;
         if ns.is_null() {
             None
         } else {
@@ -40,7 +41,8 @@ impl NsProxy {
     /// # Safety
     ///
     /// `nsproxy` must be the `nsproxy` of a task whose `alloc_lock` is held.
-    pub(super) unsafe fn read(nsproxy: &bindings::nsproxy) -> Self {
+    pub(super) unsafe fn read(nsproxy: NonNull<bindings::nsproxy>) -> Self {
+        let nsproxy = nsproxy.as_ptr();
         // SAFETY: While `alloc_lock` is held, the task keeps its reference to the nsproxy, and that
         // one its references to the namespaces in it. A member is null where the kernel was built
         // without that type, and in the nsproxy of the first task until there is a mount namespace.

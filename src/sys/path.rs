@@ -290,8 +290,8 @@ impl PathBuf {
             }
             // SAFETY: While `rename_lock` is held, the name stays and is that long.
             let name = unsafe {
-                let name = &(*dentry).d_name;
-                slice::from_raw_parts(name.name.cast::<u8>(), name.len as usize)
+                let name = (*dentry).d_name.name.cast::<u8>();
+                slice::from_raw_parts(name, (*dentry).d_name.len as usize)
             };
             needed += self.put_before(needed, name);
             needed += self.put_before(needed, b"/");

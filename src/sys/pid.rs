@@ -75,7 +75,7 @@ impl<'g> Pid<'g> {
         // written before the `struct pid` was published and constant since.
         let upid = unsafe {
             let numbers = (&raw const (*self.ptr.as_ptr()).numbers).cast::<bindings::upid>();
-            &*numbers.add(level as usize)
+            numbers.add(level as usize).read()
         };
         Some(Upid {
             nr: upid.nr,

@@ -161,8 +161,13 @@ impl<T: ProcFile> Registration<T> {
             return EINVAL.to_errno() as isize;
         }
         // SAFETY: The caller ensures that both are valid, and that nobody else uses them meanwhile.
-        let (kiocb, to) = unsafe { (&mut *kiocb, IovIterDest::from_raw(iter)) };
-        let file = kiocb.ki_filp;
+        let (file, pos, to) = unsafe {
+            (
+                (*kiocb).ki_filp,
+                &mut (*kiocb).ki_pos,
+                IovIterDest::from_raw(iter),
+            )
+        };
         // SAFETY: The file is open during the call. `f_inode` is the inode of an entry of ours, and
         // `open()` has put a `T::Open` into `private_data`, where it stays until `release()`.
         let (context, open, file) = unsafe {
@@ -172,7 +177,7 @@ impl<T: ProcFile> Registration<T> {
                 LocalFile::from_raw_file(file.cast()),
             )
         };
-        match T::read(context, open, file, &mut kiocb.ki_pos, to) {
+        match T::read(context, open, file, pos, to) {
             // No more than what `to` has room for, which is at most `MAX_RW_COUNT`.
             Ok(len) => isize::try_from(len).unwrap_or(isize::MAX),
             Err(e) => e.to_errno() as isize,

@@ -131,9 +131,22 @@ unsafe fn next_task(ptr: *mut bindings::task_struct) -> *mut bindings::task_stru
     unsafe { kernel::container_of!(next, bindings::task_struct, tasks) }
 }
 
-/// The process or thread with the number `nr` in the pid namespace `ns`, or the initial one. C:
-/// `find_task_by_pid_ns()`.
-pub(crate) fn find<'g>(nr: i32, ns: Option<&Namespace>, rcu: &'g rcu::Guard) -> Option<Task<'g>> {
+/// What a number stands for.
+pub(crate) enum Found<'g> {
+    /// A process.
+    Process(Task<'g>),
+    /// A thread that is not its process's main thread, and its numbers.
+    Thread(Task<'g>, Pid<'g>),
+}
+
+/// The process or thread with the number `nr` in the pid namespace `ns`, or the initial one.
+///
+/// A process is whatever has the number as `PIDTYPE_TGID`, as in `next_tgid()` of
+/// [`fs/proc/base.c`](srctree/fs/proc/base.c). While a thread execs and `de_thread()` makes it take
+/// its leader's place, the numbers of the two are exchanged first, and only then does it become the
+/// leader. So neither of them tells. But each number stays what it is: that of the process passes
+/// from one to the other in one step.
+pub(crate) fn find<'g>(nr: i32, ns: Option<&Namespace>, rcu: &'g rcu::Guard) -> Option<Found<'g>> {
     let ns = match ns {
         Some(ns) => ns.as_pid_ns()?,
         // CAST: Both types stand for the kernel's `struct pid_namespace`.
@@ -141,7 +154,16 @@ pub(crate) fn find<'g>(nr: i32, ns: Option<&Namespace>, rcu: &'g rcu::Guard) -> 
     };
     // SAFETY: The namespace is the initial one, or there is a reference to it, and the RCU read
     // lock, which `rcu` stands for, is held.
-    unsafe { Task::of_pid(bindings::find_pid_ns(nr, ns), rcu) }
+    let ptr = unsafe { bindings::find_pid_ns(nr, ns) };
+    // SAFETY: What was found in the IDR is null or is freed through RCU.
+    let pid = unsafe { Pid::from_place(&ptr, rcu) }?;
+    // SAFETY: As above.
+    if let Some(process) = unsafe { Task::of_pid(ptr, bindings::PIDTYPE_TGID, rcu) } {
+        return Some(Found::Process(process));
+    }
+    // SAFETY: As above.
+    let thread = unsafe { Task::of_pid(ptr, bindings::PIDTYPE_PID, rcu) }?;
+    Some(Found::Thread(thread, pid))
 }
 
 /// The first process whose number in the initial pid namespace is `from` or more, and that number;
@@ -159,8 +181,8 @@ pub(crate) fn next_by_number<'g>(
     // SAFETY: What was found in the IDR is null or is freed through RCU.
     let pid = unsafe { Pid::from_place(&ptr, rcu) }?;
     // SAFETY: As above.
-    let task = unsafe { Task::of_pid(ptr, rcu) };
-    Some((pid.nr(), task.filter(Task::is_leader)))
+    let task = unsafe { Task::of_pid(ptr, bindings::PIDTYPE_TGID, rcu) };
+    Some((pid.nr(), task))
 }
 
 /// Marks those of `tasks` that a walk of the task list comes across.
@@ -287,14 +309,19 @@ pub(crate) struct Cred {
 }
 
 impl<'g> Task<'g> {
-    /// The task that a `struct pid` is the number of. C: `pid_task()`.
+    /// The first task that a `struct pid` is the number of, as a thread or as a process. C:
+    /// `pid_task()`.
     ///
     /// # Safety
     ///
     /// `pid` must be null or point at a `struct pid` that is not freed before `rcu` is dropped.
-    unsafe fn of_pid(pid: *mut bindings::pid, rcu: &'g rcu::Guard) -> Option<Self> {
+    unsafe fn of_pid(
+        pid: *mut bindings::pid,
+        kind: bindings::pid_type,
+        rcu: &'g rcu::Guard,
+    ) -> Option<Self> {
         // SAFETY: As the caller ensures; the RCU read lock is held.
-        let ptr = unsafe { bindings::pid_task(pid, bindings::PIDTYPE_PID) };
+        let ptr = unsafe { bindings::pid_task(pid, kind) };
         // INVARIANT: A task is freed through RCU after it was detached from its `struct pid`.
         (!ptr.is_null()).then_some(Self {
             ptr,
@@ -330,12 +357,6 @@ impl<'g> Task<'g> {
             rcu: self.rcu,
             _not_send: PhantomData,
         }
-    }
-
-    /// Whether this is the thread that stands for its process. C: `thread_group_leader()`.
-    pub(crate) fn is_leader(&self) -> bool {
-        // SAFETY: The task is valid by the type invariants.
-        unsafe { read_once(&raw const (*self.ptr).exit_signal) >= 0 }
     }
 
     /// Visits the threads of the process, the leader among them, in the order of their birth. Those
@@ -417,11 +438,11 @@ impl<'g> Task<'g> {
         // and the user namespace that they refer to, are freed by `put_cred_rcu()`, after the
         // read-side critical section. The members read are constant once published.
         unsafe {
-            let cred = &*read_once(&raw const (*self.ptr).real_cred);
+            let cred = read_once(&raw const (*self.ptr).real_cred);
             Cred {
-                uid: cred.uid.val,
-                gid: cred.gid.val,
-                user_ns: Inum::of(&raw const (*cred.user_ns).ns),
+                uid: (*cred).uid.val,
+                gid: (*cred).gid.val,
+                user_ns: Inum::of(&raw const (*(*cred).user_ns).ns),
             }
         }
     }
@@ -519,10 +540,7 @@ impl TaskLock<'_, '_> {
     pub(crate) fn nsproxy(&self) -> Option<NsProxy> {
         // SAFETY: The task is valid, and `nsproxy` changes only with `alloc_lock` held: it is null
         // or stays valid until this guard is dropped, longer than the borrow here.
-        unsafe {
-            let nsproxy = (*self.task.ptr).nsproxy;
-            Some(NsProxy::read(nsproxy.as_ref()?))
-        }
+        unsafe { Some(NsProxy::read(NonNull::new((*self.task.ptr).nsproxy)?)) }
     }
 
     /// The root directory, or `None` once the task has given it back. C: `task_struct::real_fs`.
