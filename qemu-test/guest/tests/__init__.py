@@ -25,6 +25,7 @@ def all_tests() -> list[Test]:
         queries,
         unlisted,
         doubt,
+        size,
     )
 
     return TESTS

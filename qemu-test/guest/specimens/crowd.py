@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A crowd: more processes, mount namespaces and mounts than any sane system has.
+
+See `qemu-test/programs/crowd.c`, which makes them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from specimens.mounts import BASE, private_namespace
+from syscalls import bind
+
+# Those of the innermost pid namespace have a number in each of these.
+LEVELS = 33
+
+# By default a guest of 2 GB may have 16,000 threads.
+_THREADS_MAX = "/proc/sys/kernel/threads-max"
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """A crowd that is there."""
+
+    pid: int
+    """A process in the mount namespace that has most of the mounts."""
+    init: int
+    """The first process in the outermost of its pid namespaces."""
+
+    @property
+    def mnt(self) -> int:
+        """The namespace that has most of the mounts."""
+        return os.stat(f"/proc/{self.pid}/ns/mnt").st_ino
+
+    @property
+    def pid_ns(self) -> int:
+        """The outermost of its pid namespaces."""
+        return os.stat(f"/proc/{self.init}/ns/pid").st_ino
+
+
+def program(name: str) -> str:
+    """Where one of the tests' C programs is."""
+    return f"{os.path.dirname(os.environ['NSINSPECT_KO'])}/qemu-test/programs/{name}"
+
+
+@contextlib.contextmanager
+def _threads_max(number: int) -> Iterator[None]:
+    """Raises the limit of the number of threads to that, if it is lower."""
+    with open(_THREADS_MAX, encoding="ascii") as file:
+        before = int(file.read())
+    with open(_THREADS_MAX, "w", encoding="ascii") as file:
+        file.write(str(max(before, number)))
+    try:
+        yield
+    finally:
+        with open(_THREADS_MAX, "w", encoding="ascii") as file:
+            file.write(str(before))
+
+
+def nothing() -> None:
+    """What is arranged where nothing is."""
+
+
+@contextlib.contextmanager
+def crowd(
+    *,
+    tasks: int = 0,
+    deep: int = 0,
+    namespaces: int = 0,
+    mounts: int = 0,
+    mounts_each: int = 0,
+    arrange: Callable[[], None] = nothing,
+) -> Iterator[Crowd]:
+    """Has a crowd in a mount namespace of its own, which `arrange` may have put something in before.
+
+    `tasks` processes in one new pid namespace, and `deep` in one as deep as they can be nested;
+    `namespaces` mount namespaces with `mounts_each` mounts more than the system has; and `mounts`
+    in another one, a multiple of 500 if it is more.
+    """
+
+    def prepare() -> None:
+        private_namespace()
+        for number in range(mounts_each):
+            point = BASE + b"/each%d" % number
+            os.mkdir(point)
+            bind(point, point)
+        arrange()
+
+    numbers = [str(number) for number in (tasks, deep, namespaces, mounts)]
+    with (
+        _threads_max(2 * (tasks + deep + namespaces) + 4096),
+        subprocess.Popen(
+            [program("crowd"), *numbers, BASE.decode()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            preexec_fn=prepare,
+        ) as process,
+    ):
+        # It ends when its input is closed, which leaving the context does.
+        assert process.stdout is not None
+        init, ready = process.stdout.readline(), process.stdout.readline()
+        if ready != b"ready\n":
+            raise ChildProcessError("the crowd did not come together")
+        yield Crowd(process.pid, int(init))
+    if process.returncode:
+        raise ChildProcessError(f"the crowd ended with status {process.returncode}")
