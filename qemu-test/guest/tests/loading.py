@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 import module
+import syscalls
 from runner import Failure, check_equal, test
 
 
@@ -41,6 +42,28 @@ def load_twice() -> None:
     """A second insmod gets EEXIST and does no harm."""
     module.ensure_loaded()
     check_equal("errno of the second insmod", _errno(module.load), errno.EEXIST)
+    module.read_document()
+
+
+@test
+def load_elsewhere() -> None:
+    """A module that was built for another release gets ENOEXEC, and leaves nothing behind."""
+    module.ensure_unloaded()
+    release = os.uname().release.encode()
+    other = release[:-1] + (b"x" if release[-1:] != b"x" else b"y")
+    with open(os.environ["NSINSPECT_KO"], "rb") as file:
+        data = file.read()
+    check_equal("releases in the module", data.count(b"vermagic=" + release + b" "), 1)
+    fd = os.memfd_create("other.ko")
+    try:
+        os.write(fd, data.replace(b"vermagic=" + release, b"vermagic=" + other))
+        with open(f"/proc/self/fd/{fd}", "rb") as copy:
+            check_equal("errno", _errno(partial(syscalls.finit_module, copy.fileno())), errno.ENOEXEC)
+    finally:
+        os.close(fd)
+    check_equal("file", os.path.exists(module.PROC_FILE), False)
+    check_equal("module", module.is_loaded(), False)
+    module.load()
     module.read_document()
 
 
