@@ -311,3 +311,67 @@ def size_mount_wait() -> None:
             raise Failure(f"a read takes {min(read.took):.0f} ms: too few mounts to see anything")
         if read.steady > limit:
             raise Failure(f"mount() waits {read}, should be no more than {limit:.0f} ms")
+
+
+def _escaped_mount() -> None:
+    """A mount whose line is longer than what is shown, even without what can be of any length."""
+    private_namespace()
+    os.chdir(BASE)
+    for _ in range(_WHOLE // 256 + 1):
+        os.mkdir(b"\t" * 255)
+        os.chdir(b"\t" * 255)
+    syscalls.mount(b"\t" * 4000, b".", b"tmpfs")
+
+
+@test
+def size_escapes() -> None:
+    """A mount point and a source of tabs, each four bytes long when escaped: the rest is right."""
+    module.ensure_loaded()
+    specimen = zoo.spawn(_escaped_mount)
+    try:
+        namespace = os.stat(f"/proc/{specimen.pid}/ns/mnt").st_ino
+        document = _read("a mount of tabs")
+        source = mountlist.read_all()[namespace]
+    finally:
+        zoo.end(specimen)
+    mounts = document.mounts_of(namespace)
+    check_equal("mounts", [mount.id for mount in mounts], sorted(source.mounts))
+    last = mounts[-1]
+    check_equal("reach", last.reach, "root")
+    if b"\\~" not in last.line or len(last.line) > 1 << 18:
+        raise Failure(f"the line has {len(last.line)} bytes: {last.line[:40]!r} ... {last.line[-40:]!r}")
+
+
+# Processes with a root of their own, and the directories that each of these is deep.
+ROOTS = 1000
+DEPTH = 2000
+
+
+def _many_roots() -> None:
+    private_namespace()
+    os.chdir(BASE)
+    for _ in range(DEPTH):
+        os.mkdir("d")
+        os.chdir("d")
+    for number in range(ROOTS):
+        name = b"%d" % number
+        os.mkdir(name)
+        # It dies with its parent.
+        zoo.spawn(lambda name=name: os.chroot(name))
+
+
+@test_with(seconds=240, on="stock stock-7.2")
+def size_roots() -> None:
+    """While the roots of 1,000 processes are read, mount() waits no longer than for some of them."""
+    module.ensure_loaded()
+    specimen = zoo.spawn(_many_roots)
+    try:
+        idle = _waits("mount", ROUNDS, "idle")
+        read = _waits("mount", ROUNDS, "file", module.PROC_FILE, "show=tasks")
+    finally:
+        left = procfs.children(specimen.pid)
+        zoo.end(specimen, *left)
+    tell(f"longest mount() without a reader: {idle}")
+    tell(f"longest mount() with a reader: {read}, {min(read.count)} mounts meanwhile")
+    if read.steady > MOUNT_MARGIN:
+        raise Failure(f"mount() waits {read}, without a reader {idle}")
