@@ -14,6 +14,7 @@ def all_tests() -> list[Test]:
         access,
         reading,
         asking,
+        fuzz,
         format,
         names,
         tasks,
