@@ -17,6 +17,7 @@ def all_tests() -> list[Test]:
         fuzz,
         format,
         names,
+        hostile,
         tasks,
         threads,
         namespaces,
