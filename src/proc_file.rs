@@ -9,13 +9,12 @@ use crate::{
         Invalid,
         Query, //
     },
-    snapshot::{
-        Snapshot,
-        Sources, //
-    },
+    render,
+    snapshot::Sources,
     sys::{
         access,
         log,
+        memory,
         procfs::ProcFile, //
     },
     text::Text,
@@ -68,7 +67,7 @@ impl ProcFile for NsInspectFile {
                     "nsinspect_file"
                 ),
             }),
-            GFP_KERNEL_ACCOUNT,
+            memory::charged(),
         )
     }
 
@@ -87,7 +86,7 @@ impl ProcFile for NsInspectFile {
             state.text = None;
         }
         if state.text.is_none() {
-            state.text = Some(Snapshot::take(sources, &state.query, file)?.render()?);
+            state.text = Some(render::text_of(sources, &state.query, file)?);
             state.is_pending = false;
         }
         state.text.as_ref().ok_or(EINVAL)?.read(pos, to)
@@ -112,7 +111,7 @@ impl NsInspectFile {
         let parsed = if from.len() > Query::MAX_BYTES {
             Err(Invalid::TooLong)
         } else {
-            let mut line = KVec::from_elem(0, from.len(), GFP_KERNEL_ACCOUNT)?;
+            let mut line = KVec::from_elem(0, from.len(), memory::charged())?;
             from.read_slice(&mut line)?;
             Query::parse(&line)
         };

@@ -7,41 +7,49 @@
 #![deny(unsafe_code)]
 
 use crate::{
+    query::Query,
     snapshot::{
         Level,
         MountRecord,
+        MountSink,
         NameRef,
         NsRecord,
         Snapshot,
+        Sources,
+        Spaces,
         TaskRecord, //
     },
     sys::{
+        memory,
         mount::Reach,
         namespace::{
             Detail,
             Inum, //
         },
-        nsproxy::NsProxy,
         system, //
     },
     text::{
         octal,
         Decimal,
-        Text, //
+        Text,
+        TextBuf, //
     },
 };
-use kernel::prelude::*;
+use kernel::{
+    fs::LocalFile,
+    prelude::*, //
+};
 
 /// What can stand after a `=`.
 trait Value {
     /// Appends it as the format spells it.
-    fn put(&self, to: &mut Text) -> Result;
+    fn put(&self, to: &mut TextBuf) -> Result;
 }
 
 macro_rules! unsigned {
     ($($type:ty),*) => { $(
         impl Value for $type {
-            fn put(&self, to: &mut Text) -> Result {
+            fn put(&self, to: &mut TextBuf) -> Result {
                 to.push(Decimal::new((*self).into()).as_bytes())
             }
         }
@@ -51,7 +59,7 @@ macro_rules! unsigned {
 macro_rules! signed {
     ($($type:ty),*) => { $(
         impl Value for $type {
-            fn put(&self, to: &mut Text) -> Result {
+            fn put(&self, to: &mut TextBuf) -> Result {
                 if *self < 0 {
                     to.push(b"-")?;
                 }
@@ -65,19 +73,19 @@ unsigned!(u32, u64);
 signed!(i32, i64);
 
 impl Value for bool {
-    fn put(&self, to: &mut Text) -> Result {
+    fn put(&self, to: &mut TextBuf) -> Result {
         to.push(if *self { b"1" } else { b"0" })
     }
 }
 
 impl Value for Inum {
-    fn put(&self, to: &mut Text) -> Result {
+    fn put(&self, to: &mut TextBuf) -> Result {
         self.get().put(to)
     }
 }
 
 impl<T: Value> Value for Option<T> {
-    fn put(&self, to: &mut Text) -> Result {
+    fn put(&self, to: &mut TextBuf) -> Result {
         match self {
             Some(value) => value.put(to),
             None => to.push(b"-"),
@@ -89,7 +97,7 @@ impl<T: Value> Value for Option<T> {
 struct Word<'a>(&'a [u8]);
 
 impl Value for Word<'_> {
-    fn put(&self, to: &mut Text) -> Result {
+    fn put(&self, to: &mut TextBuf) -> Result {
         to.push(self.0)
     }
 }
@@ -105,7 +113,7 @@ impl Escaped<'_> {
 }
 
 impl Value for Escaped<'_> {
-    fn put(&self, to: &mut Text) -> Result {
+    fn put(&self, to: &mut TextBuf) -> Result {
         if self.0 == b"-" {
             // Alone it would mean that there is none.
             return to.push(&octal(b'-'));
@@ -123,7 +131,7 @@ impl Value for Escaped<'_> {
 }
 
 impl Value for NameRef<'_> {
-    fn put(&self, to: &mut Text) -> Result {
+    fn put(&self, to: &mut TextBuf) -> Result {
         Escaped(self.bytes).put(to)?;
         if self.cut {
             to.push(b"\\~")?;
@@ -140,8 +148,8 @@ fn until_nul(bytes: &[u8]) -> Escaped<'_> {
 /// One element for each level, with commas between.
 struct List<'a, F>(&'a [Level], F);
 
-impl<F: Fn(&Level, &mut Text) -> Result> Value for List<'_, F> {
-    fn put(&self, to: &mut Text) -> Result {
+impl<F: Fn(&Level, &mut TextBuf) -> Result> Value for List<'_, F> {
+    fn put(&self, to: &mut TextBuf) -> Result {
         for (i, level) in self.0.iter().enumerate() {
             if i > 0 {
                 to.push(b",")?;
@@ -160,37 +168,123 @@ macro_rules! fields {
     )* }};
 }
 
-impl Snapshot {
-    /// Writes all records.
+/// Takes a snapshot of what `query` asks for, on behalf of the reader who opened `file`, and writes
+/// it.
+///
+/// # Errors
+///
+/// `ENOMEM`; `EINTR` if the reader is being killed.
+pub(crate) fn text_of(sources: &Sources, query: &Query, file: &LocalFile) -> Result<Text> {
+    let mut mounts = Mounts {
+        text: TextBuf::new(),
+        count: 0,
+    };
+    let snapshot = Snapshot::take(sources, query, file, &mut mounts)?;
+    Page {
+        spaces: Spelled::of(snapshot.all_spaces(), render_spaces)?,
+        snapshot,
+    }
+    .render(mounts)
+}
+
+/// The mount records, which are written while the snapshot is taken.
+struct Mounts {
+    text: TextBuf,
+    count: u64,
+}
+
+impl MountSink for Mounts {
+    fn add(&mut self, mount: &MountRecord<'_>) -> Result {
+        let to = &mut self.text;
+        to.push(b"mount ")?;
+        mount.ns.put(to)?;
+        to.push(b" ")?;
+        mount.id.put(to)?;
+        to.push(match mount.reach {
+            Reach::Root => b" root ".as_slice(),
+            Reach::Over => b" over ",
+            Reach::Outside => b" outside ",
+        })?;
+        to.push(mount.line)?;
+        to.push(b"\n")?;
+        self.count = self.count.saturating_add(1);
+        Ok(())
+    }
+}
+
+/// What many records have in common, spelled once.
+struct Spelled {
+    bytes: KVVec<u8>,
+    /// Where each one ends.
+    ends: KVVec<usize>,
+}
+
+impl Spelled {
+    /// What `spell` writes of each item, which must be short.
+    fn of<T>(
+        items: impl ExactSizeIterator<Item = T>,
+        spell: impl Fn(T, &mut TextBuf) -> Result,
+    ) -> Result<Self> {
+        let mut this = Self {
+            bytes: KVVec::new(),
+            ends: KVVec::with_capacity(items.len(), memory::charged())?,
+        };
+        let mut text = TextBuf::new();
+        for item in items {
+            spell(item, &mut text)?;
+            this.bytes
+                .extend_from_slice(text.last_piece(), memory::charged())?;
+            this.ends.push(this.bytes.len(), memory::charged())?;
+            text.clear_last_piece();
+        }
+        Ok(this)
+    }
+
+    fn get(&self, index: u32) -> Option<&[u8]> {
+        // CAST: An index into memory.
+        let index = index as usize;
+        let end = *self.ends.get(index)?;
+        let begin = index.checked_sub(1).and_then(|i| self.ends.get(i));
+        self.bytes.get(begin.copied().unwrap_or(0)..end)
+    }
+}
+
+/// A snapshot, and what is spelled of it already.
+struct Page {
+    snapshot: Snapshot,
+    /// The fields of each set of namespaces.
+    spaces: Spelled,
+}
+
+impl Page {
+    /// Writes all records, the `mounts` last.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
-    pub(crate) fn render(&self) -> Result<Text> {
-        let mut text = Text::new();
+    fn render(&self, mounts: Mounts) -> Result<Text> {
+        let snapshot = &self.snapshot;
+        let mut text = TextBuf::new();
         let to = &mut text;
 
         to.push(b"nsinspect 1")?;
-        fields!(to, release: Escaped(system::release()), uptime: self.uptime);
+        fields!(to, release: Escaped(system::release()), uptime: snapshot.uptime);
         to.push(b"\n")?;
 
-        let show = self.show();
-        let namespaces = shown(show.ns, &self.namespaces);
+        let show = snapshot.show();
+        let namespaces = shown(show.ns, &snapshot.namespaces);
         for ns in namespaces {
             self.render_ns(ns, to)?;
         }
-        let tasks = shown(show.tasks, self.tasks());
+        let tasks = shown(show.tasks, snapshot.tasks());
         for task in tasks {
             self.render_task(task, to)?;
         }
-        let threads = shown(show.threads, self.threads());
+        let threads = shown(show.threads, snapshot.threads());
         for thread in threads {
             self.render_thread(thread, to)?;
         }
-        let mounts = shown(show.mounts, &self.mounts);
-        for mount in mounts {
-            self.render_mount(mount, to)?;
-        }
+        to.append(mounts.text)?;
 
         to.push(b"end")?;
         fields!(
@@ -198,13 +292,13 @@ impl Snapshot {
             ns: namespaces.len() as u64,
             tasks: tasks.len() as u64,
             threads: threads.len() as u64,
-            mounts: mounts.len() as u64,
+            mounts: mounts.count,
         );
         to.push(b"\n")?;
-        Ok(text)
+        text.finish()
     }
 
-    fn render_ns(&self, ns: &NsRecord, to: &mut Text) -> Result {
+    fn render_ns(&self, ns: &NsRecord, to: &mut TextBuf) -> Result {
         to.push(b"ns ")?;
         to.push(ns.kind.name().as_bytes())?;
         to.push(b" ")?;
@@ -260,7 +354,7 @@ impl Snapshot {
                 nodename: until_nul(nodename),
                 domainname: until_nul(domainname),
             ),
-            Detail::Cgroup => fields!(to, root: self.cgroup_root(ns)),
+            Detail::Cgroup => fields!(to, root: self.snapshot.cgroup_root(ns)),
             Detail::Time {
                 monotonic,
                 boottime,
@@ -270,14 +364,14 @@ impl Snapshot {
         to.push(b"\n")
     }
 
-    fn render_task(&self, task: &TaskRecord, to: &mut Text) -> Result {
-        let levels = self.levels(task);
+    fn render_task(&self, task: &TaskRecord, to: &mut TextBuf) -> Result {
+        let levels = self.snapshot.levels(task);
         to.push(b"task ")?;
         self.render_numbers(task, false, to)?;
         fields!(
             to,
-            pgid: List(levels, |level: &Level, to: &mut Text| level.pgid.put(to)),
-            sid: List(levels, |level: &Level, to: &mut Text| level.sid.put(to)),
+            pgid: List(levels, |level: &Level, to: &mut TextBuf| level.pgid.put(to)),
+            sid: List(levels, |level: &Level, to: &mut TextBuf| level.sid.put(to)),
             ppid: task.ppid,
             uid: task.uid,
             gid: task.gid,
@@ -286,7 +380,7 @@ impl Snapshot {
             kind: Word(if task.is_kthread { b"kthread" } else { b"user" }),
             start: task.start,
         );
-        self.render_spaces(task, to)?;
+        self.render_places(task, to)?;
         if task.is_unlisted {
             fields!(to, unlisted: true);
         }
@@ -294,7 +388,7 @@ impl Snapshot {
     }
 
     /// What threads of one process have in common is left out.
-    fn render_thread(&self, task: &TaskRecord, to: &mut Text) -> Result {
+    fn render_thread(&self, task: &TaskRecord, to: &mut TextBuf) -> Result {
         to.push(b"thread ")?;
         self.render_numbers(task, true, to)?;
         fields!(
@@ -304,13 +398,13 @@ impl Snapshot {
             state: Word(&[task.state]),
             start: task.start,
         );
-        self.render_spaces(task, to)?;
+        self.render_places(task, to)?;
         to.push(b"\n")
     }
 
     /// The fields that task and thread records begin with.
-    fn render_numbers(&self, task: &TaskRecord, is_thread: bool, to: &mut Text) -> Result {
-        let levels = self.levels(task);
+    fn render_numbers(&self, task: &TaskRecord, is_thread: bool, to: &mut TextBuf) -> Result {
+        let levels = self.snapshot.levels(task);
         levels.first().map(|level| level.nr).put(to)?;
         if is_thread {
             fields!(to, tgid: task.tgid);
@@ -319,7 +413,7 @@ impl Snapshot {
             to,
             comm: until_nul(&task.comm),
             level: levels.len().saturating_sub(1) as u64,
-            upid: List(levels, |level: &Level, to: &mut Text| {
+            upid: List(levels, |level: &Level, to: &mut TextBuf| {
                 level.nr.put(to)?;
                 to.push(b"@")?;
                 level.ns.put(to)
@@ -329,42 +423,36 @@ impl Snapshot {
     }
 
     /// The fields that task and thread records end with.
-    fn render_spaces(&self, task: &TaskRecord, to: &mut Text) -> Result {
-        let levels = self.levels(task);
-        let nsproxy = |get: fn(&NsProxy) -> Option<Inum>| task.nsproxy.as_ref().and_then(get);
-        let root = self.root(task);
+    fn render_places(&self, task: &TaskRecord, to: &mut TextBuf) -> Result {
+        let root = self.snapshot.root(task);
+        to.push(self.spaces.get(task.spaces).unwrap_or_default())?;
         fields!(
             to,
-            pidns: levels.last().and_then(|level| level.ns),
-            pid_for_children: nsproxy(|nsproxy| nsproxy.pid_for_children),
-            mntns: nsproxy(|nsproxy| nsproxy.mnt),
-            utsns: nsproxy(|nsproxy| nsproxy.uts),
-            ipcns: nsproxy(|nsproxy| nsproxy.ipc),
-            netns: nsproxy(|nsproxy| nsproxy.net),
-            cgroupns: nsproxy(|nsproxy| nsproxy.cgroup),
-            timens: nsproxy(|nsproxy| nsproxy.time),
-            time_for_children: nsproxy(|nsproxy| nsproxy.time_for_children),
-            userns: task.user_ns,
             chroot: root.as_ref().map(|(_, is_chroot)| *is_chroot),
             root: root.map(|(path, _)| path),
-            cgroup: self.cgroup(task),
+            cgroup: self.snapshot.cgroup(task),
         );
         Ok(())
     }
+}
 
-    fn render_mount(&self, mount: &MountRecord, to: &mut Text) -> Result {
-        to.push(b"mount ")?;
-        mount.ns.put(to)?;
-        to.push(b" ")?;
-        mount.id.put(to)?;
-        to.push(match mount.reach {
-            Reach::Root => b" root ".as_slice(),
-            Reach::Over => b" over ",
-            Reach::Outside => b" outside ",
-        })?;
-        to.push(self.line(mount))?;
-        to.push(b"\n")
-    }
+/// The namespaces that task and thread records show.
+fn render_spaces(spaces: &Spaces, to: &mut TextBuf) -> Result {
+    let nsproxy = spaces.nsproxy.unwrap_or_default();
+    fields!(
+        to,
+        pidns: spaces.pid,
+        pid_for_children: nsproxy.pid_for_children,
+        mntns: nsproxy.mnt,
+        utsns: nsproxy.uts,
+        ipcns: nsproxy.ipc,
+        netns: nsproxy.net,
+        cgroupns: nsproxy.cgroup,
+        timens: nsproxy.time,
+        time_for_children: nsproxy.time_for_children,
+        userns: spaces.user,
+    );
+    Ok(())
 }
 
 /// All of them, or none.
@@ -377,7 +465,7 @@ fn shown<T>(is_shown: bool, records: &[T]) -> &[T] {
 }
 
 impl<T: Value> Value for &T {
-    fn put(&self, to: &mut Text) -> Result {
+    fn put(&self, to: &mut TextBuf) -> Result {
         (**self).put(to)
     }
 }
@@ -388,8 +476,8 @@ mod tests {
 
     /// Whether a value is spelled like that.
     fn is_spelled(value: impl Value, expected: &[u8]) -> bool {
-        let mut text = Text::new();
-        value.put(&mut text).is_ok() && text.equals(expected)
+        let mut text = TextBuf::new();
+        value.put(&mut text).is_ok() && text.last_piece() == expected
     }
 
     #[test]
@@ -426,6 +514,16 @@ mod tests {
         assert!(is_spelled(until_nul(b"name\0rest"), b"name"));
         assert!(is_spelled(until_nul(b"name"), b"name"));
         assert!(is_spelled(until_nul(b"\0"), b""));
+    }
+
+    #[test]
+    fn what_is_spelled_once() -> Result {
+        let spelled = Spelled::of([7_u32, 10, 4026531840].iter(), |number, to| number.put(to))?;
+        assert!(spelled.get(0) == Some(b"7"));
+        assert!(spelled.get(1) == Some(b"10"));
+        assert!(spelled.get(2) == Some(b"4026531840"));
+        assert!(spelled.get(3).is_none());
+        Ok(())
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::query::{
 };
 use crate::sys::{
     cgroup::NoPath,
+    memory,
     mount::{
         LineBuf,
         Mount,
@@ -32,7 +33,6 @@ use crate::sys::{
         List,
         Namespace, //
     },
-    nsproxy::NsProxy,
     path::PathBuf,
     system,
     task::{
@@ -45,6 +45,7 @@ use kernel::{
     fs::LocalFile,
     prelude::*, //
 };
+pub(crate) use tasks::Spaces;
 use tasks::{
     Filter,
     Tasks,
@@ -128,9 +129,8 @@ pub(crate) struct TaskRecord {
     pub(crate) is_unlisted: bool,
     /// Nanoseconds since boot.
     pub(crate) start: u64,
-    /// `None` once the task has given it back.
-    pub(crate) nsproxy: Option<NsProxy>,
-    pub(crate) user_ns: Option<Inum>,
+    /// Which of all sets of namespaces.
+    pub(crate) spaces: u32,
     /// Which of all roots; `None` once the task has given it back.
     root: Option<u32>,
     /// Which of all cgroups.
@@ -163,32 +163,43 @@ pub(crate) struct NsRecord {
 }
 
 /// A mount.
-pub(crate) struct MountRecord {
+pub(crate) struct MountRecord<'a> {
     pub(crate) ns: Option<Inum>,
     /// The id that is never used again.
     pub(crate) id: u64,
     pub(crate) reach: Reach,
     /// What `mountinfo` shows.
-    line: Range<usize>,
+    pub(crate) line: &'a [u8],
 }
 
-/// The picture.
+/// Where mounts go as they are seen. Their lines are as long as the text that is made of them, too
+/// much to be kept twice.
+pub(crate) trait MountSink {
+    /// Takes one.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    fn add(&mut self, mount: &MountRecord<'_>) -> Result;
+}
+
+/// The picture, but for the mounts.
 pub(crate) struct Snapshot {
     /// Nanoseconds since boot when it was begun.
     pub(crate) uptime: u64,
     pub(crate) namespaces: KVVec<NsRecord>,
-    pub(crate) mounts: KVVec<MountRecord>,
     show: Show,
     /// All processes were looked at, so that one knows how many are in a namespace.
     counted: bool,
     tasks: Tasks,
     roots: KVVec<Root>,
-    /// Where the paths and lines of all the above stand, but for the paths in `tasks`.
+    /// Where the paths of all the above stand, but for those in `tasks`.
     strings: KVVec<u8>,
 }
 
 impl Snapshot {
-    /// Takes one of what `query` asks for, on behalf of the reader who opened `file`.
+    /// Takes one of what `query` asks for, on behalf of the reader who opened `file`, and hands the
+    /// mounts to `mounts`.
     ///
     /// Processes come first, then namespaces, then mounts: so a namespace that a process was seen
     /// in is among the namespaces unless both ended meanwhile.
@@ -196,7 +207,12 @@ impl Snapshot {
     /// # Errors
     ///
     /// `ENOMEM`
-    pub(crate) fn take(sources: &Sources, query: &Query, file: &LocalFile) -> Result<Self> {
+    pub(crate) fn take(
+        sources: &Sources,
+        query: &Query,
+        file: &LocalFile,
+        mounts: &mut impl MountSink,
+    ) -> Result<Self> {
         let show = query.show();
         let with_device = match query.dev {
             Some(device) => Some(sources.mnt_namespaces_with(device)?),
@@ -218,7 +234,6 @@ impl Snapshot {
                 ..show
             },
             namespaces: KVVec::new(),
-            mounts: KVVec::new(),
             counted: !is_one,
             tasks,
             roots: KVVec::new(),
@@ -226,7 +241,7 @@ impl Snapshot {
         };
         snapshot.locate_roots(sources)?;
         if show.ns || show.mounts {
-            snapshot.add_namespaces(sources, query, with_device.as_deref(), file)?;
+            snapshot.add_namespaces(sources, query, with_device.as_deref(), file, mounts)?;
         }
         if is_one {
             // Only now: what refers to it may be kept where it is not.
@@ -244,6 +259,7 @@ impl Snapshot {
         query: &Query,
         with_device: Option<&[Inum]>,
         file: &LocalFile,
+        mounts: &mut impl MountSink,
     ) -> Result {
         let show = self.show;
         let subject = (!self.counted).then(|| self.subject());
@@ -251,7 +267,7 @@ impl Snapshot {
         let namespaces = sources.namespaces.collect(|kind, inum| {
             (show.ns || kind == Kind::Mnt)
                 && query.ns.is_none_or(|ns| inum.get() == ns)
-                && subject.is_none_or(|subject| subject.is_in(inum))
+                && subject.is_none_or(|subject| subject.refers_to(inum))
                 && with_device.is_none_or(|mnt| mnt.contains(&inum))
         })?;
         let mut view = View {
@@ -266,10 +282,10 @@ impl Snapshot {
             let sem = namespace.as_mnt().map(|mnt| sources.mounts.lock(mnt));
             let root_mount = sem.as_ref().and_then(NamespaceSem::root_id);
             let record = self.ns_record(namespace, root_mount)?;
-            self.namespaces.push(record, GFP_KERNEL_ACCOUNT)?;
-            let is_own = subject.is_none_or(|subject| subject.mnt == namespace.inum());
+            self.namespaces.push(record, memory::charged())?;
+            let is_own = subject.is_none_or(|subject| subject.mnt() == namespace.inum());
             if let Some(sem) = sem.filter(|_| show.mounts && is_own) {
-                self.add_mounts(&sem, namespace.inum(), &mut view)?;
+                self.add_mounts(&sem, namespace.inum(), &mut view, mounts)?;
             }
         }
         Ok(())
@@ -314,21 +330,8 @@ impl Snapshot {
         let Some(task) = processes.or(self.tasks.threads.items().first()) else {
             return Subject::default();
         };
-        let nsproxy = task.nsproxy.unwrap_or_default();
         Subject {
-            namespaces: [
-                self.levels(task).last().and_then(|level| level.ns),
-                task.user_ns,
-                nsproxy.pid_for_children,
-                nsproxy.mnt,
-                nsproxy.uts,
-                nsproxy.ipc,
-                nsproxy.net,
-                nsproxy.cgroup,
-                nsproxy.time,
-                nsproxy.time_for_children,
-            ],
-            mnt: nsproxy.mnt,
+            spaces: self.tasks.spaces(task).copied(),
             root: task.root,
         }
     }
@@ -353,12 +356,17 @@ impl Snapshot {
         self.tasks.levels(task)
     }
 
+    /// All sets of namespaces that [`TaskRecord::spaces`] can mean.
+    pub(crate) fn all_spaces(&self) -> impl ExactSizeIterator<Item = &Spaces> {
+        self.tasks.all_spaces()
+    }
+
     /// The path of a process's root, and whether that is another one than that of its mount
     /// namespace; `None` once the process has given it back.
     pub(crate) fn root(&self, task: &TaskRecord) -> Option<(NameRef<'_>, bool)> {
         // CAST: An index into memory.
         let root = self.roots.get(task.root? as usize)?;
-        let ns = task.nsproxy.and_then(|nsproxy| nsproxy.mnt);
+        let ns = self.tasks.spaces(task).and_then(Spaces::mnt);
         let is_own = root.is_ns_root && (ns.is_none() || root.ns == ns);
         Some((root.path.of(&self.strings), !is_own))
     }
@@ -373,11 +381,6 @@ impl Snapshot {
     /// The path of a cgroup namespace's root in the default hierarchy.
     pub(crate) fn cgroup_root(&self, ns: &NsRecord) -> NameRef<'_> {
         ns.cgroup_root.of(&self.strings)
-    }
-
-    /// What `mountinfo` shows of a mount.
-    pub(crate) fn line(&self, mount: &MountRecord) -> &[u8] {
-        self.strings.get(mount.line.clone()).unwrap_or_default()
     }
 
     fn ns_record(&mut self, namespace: &Namespace, root_mount: Option<u64>) -> Result<NsRecord> {
@@ -425,7 +428,7 @@ impl Snapshot {
                 Err(NoPath::TooLong) => {
                     room = room.saturating_mul(2).max(4096);
                     let len = begin.saturating_add(room);
-                    self.strings.resize(len, 0, GFP_KERNEL_ACCOUNT)?;
+                    self.strings.resize(len, 0, memory::charged())?;
                 }
             }
         }
@@ -437,10 +440,11 @@ impl Snapshot {
 
     /// Adds the mounts of the namespace whose mounts `sem` holds.
     fn add_mounts(
-        &mut self,
+        &self,
         sem: &NamespaceSem<'_>,
         ns: Option<Inum>,
         view: &mut View<'_>,
+        mounts: &mut impl MountSink,
     ) -> Result {
         // CAST: An index into memory.
         let root = view
@@ -458,30 +462,30 @@ impl Snapshot {
                     continue;
                 }
             }
-            let begin = self.strings.len();
+            let id = mount.id();
             let (reach, line) = view.line.write(&mount, view.file)?;
-            self.strings.extend_from_slice(line, GFP_KERNEL_ACCOUNT)?;
-            let record = MountRecord {
+            mounts.add(&MountRecord {
                 ns,
-                id: mount.id(),
+                id,
                 reach,
-                line: begin..self.strings.len(),
-            };
-            self.mounts.push(record, GFP_KERNEL_ACCOUNT)?;
+                line,
+            })?;
         }
         Ok(())
     }
 
-    /// Finds out where the root directories of the processes lie. No mount moves meanwhile, of
-    /// whatever namespace.
+    /// Finds out where the root directories of the processes lie. No mount moves while one of them is
+    /// looked at, of whatever namespace; between two there is room for others, for there may be as
+    /// many as there are processes.
     fn locate_roots(&mut self, sources: &Sources) -> Result {
         let mut path = PathBuf::new()?;
-        let sem = sources.mounts.lock_any()?;
         for root in self.tasks.roots.items() {
+            let sem = sources.mounts.lock_any()?;
             let location = sem.locate(root, &mut path)?;
+            drop(sem);
             let begin = self.strings.len();
             self.strings
-                .extend_from_slice(path.as_bytes(), GFP_KERNEL_ACCOUNT)?;
+                .extend_from_slice(path.as_bytes(), memory::charged())?;
             let root = Root {
                 path: Name {
                     bytes: begin..self.strings.len(),
@@ -490,7 +494,7 @@ impl Snapshot {
                 ns: location.ns,
                 is_ns_root: location.is_ns_root,
             };
-            self.roots.push(root, GFP_KERNEL_ACCOUNT)?;
+            self.roots.push(root, memory::charged())?;
         }
         Ok(())
     }
@@ -517,7 +521,7 @@ impl Sources {
             }
             drop(sem);
             if has_device {
-                with_device.push(inum, GFP_KERNEL_ACCOUNT)?;
+                with_device.push(inum, memory::charged())?;
             }
         }
         Ok(with_device)
@@ -531,15 +535,19 @@ fn is_on(mount: &Mount<'_>, device: Device) -> bool {
 /// The one process or thread that was asked for. There may be none.
 #[derive(Clone, Copy, Default)]
 struct Subject {
-    namespaces: [Option<Inum>; 10],
-    mnt: Option<Inum>,
+    spaces: Option<Spaces>,
     /// Which of all roots.
     root: Option<u32>,
 }
 
 impl Subject {
-    fn is_in(&self, ns: Inum) -> bool {
-        self.namespaces.contains(&Some(ns))
+    fn refers_to(&self, ns: Inum) -> bool {
+        let is_one = |spaces: Spaces| spaces.each().contains(&Some(ns));
+        self.spaces.is_some_and(is_one)
+    }
+
+    fn mnt(&self) -> Option<Inum> {
+        self.spaces.as_ref().and_then(Spaces::mnt)
     }
 }
 

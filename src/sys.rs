@@ -11,6 +11,7 @@ mod bindings;
 pub(crate) mod access;
 pub(crate) mod cgroup;
 pub(crate) mod log;
+pub(crate) mod memory;
 pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod nsproxy;

@@ -4,6 +4,7 @@
 
 #![deny(unsafe_code)]
 
+use crate::sys::memory;
 use kernel::{
     iov::IovIterDest,
     prelude::*, //
@@ -55,22 +56,33 @@ pub(crate) fn octal(byte: u8) -> [u8; 4] {
     ]
 }
 
-/// Size of a piece of a [`Text`] in bytes.
-const PIECE: usize = 64 * 1024;
+/// Size of the first piece of a text in bytes.
+const MIN_PIECE: usize = 4 * 1024;
 
-/// A text in memory, in pieces of equal size, so that it can grow without being moved.
-pub(crate) struct Text {
-    /// All full but the last.
-    pieces: KVVec<KVVec<u8>>,
-    len: usize,
+/// Size that no piece of a text exceeds.
+const MAX_PIECE: usize = 64 * 1024;
+
+/// A text that is being written, in pieces, so that it can grow without being moved.
+pub(crate) struct TextBuf {
+    /// What is finished.
+    text: Text,
+    /// The piece that is being filled, and how much of it is. The rest is zeros: they take a
+    /// fraction of the time that it takes to fill them, and spare every value a look at what is
+    /// initialized.
+    piece: KVVec<u8>,
+    used: usize,
 }
 
-impl Text {
+impl TextBuf {
     /// An empty text.
     pub(crate) fn new() -> Self {
         Self {
-            pieces: KVVec::new(),
-            len: 0,
+            text: Text {
+                pieces: KVVec::new(),
+                len: 0,
+            },
+            piece: KVVec::new(),
+            used: 0,
         }
     }
 
@@ -79,23 +91,118 @@ impl Text {
     /// # Errors
     ///
     /// `ENOMEM`
+    #[inline(always)]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let last = self.pieces.last();
-            let room = last.map_or(0, |piece| PIECE.saturating_sub(piece.len()));
-            if room == 0 {
-                let piece = KVVec::with_capacity(PIECE, GFP_KERNEL_ACCOUNT)?;
-                self.pieces.push(piece, GFP_KERNEL_ACCOUNT)?;
-                continue;
+        let end = self.used.wrapping_add(bytes.len());
+        match self.piece.get_mut(self.used..end) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.used = end;
+                Ok(())
             }
-            let (now, later) = rest.split_at(room.min(rest.len()));
-            let piece = self.pieces.last_mut().ok_or(EINVAL)?;
-            piece.extend_from_slice(now, GFP_KERNEL_ACCOUNT)?;
-            self.len = self.len.saturating_add(now.len());
+            None => self.push_over_the_end(bytes),
+        }
+    }
+
+    /// What was written last: all, if that is less than 4 KiB.
+    pub(crate) fn last_piece(&self) -> &[u8] {
+        self.piece.get(..self.used).unwrap_or_default()
+    }
+
+    /// Forgets what is in the last piece.
+    pub(crate) fn clear_last_piece(&mut self) {
+        self.used = 0;
+    }
+
+    #[cold]
+    fn push_over_the_end(&mut self, bytes: &[u8]) -> Result {
+        let mut rest = bytes;
+        loop {
+            let room = self.piece.get_mut(self.used..).unwrap_or_default();
+            let (now, later) = rest.split_at(room.len().min(rest.len()));
+            for (to, from) in room.iter_mut().zip(now) {
+                *to = *from;
+            }
+            self.used = self.used.saturating_add(now.len());
+            if later.is_empty() {
+                return Ok(());
+            }
             rest = later;
+            self.finish_piece()?;
+            // As long as all before, so that a short text takes little memory.
+            let size = self.text.len.clamp(MIN_PIECE, MAX_PIECE);
+            self.piece = memory::zeros(size)?;
+        }
+    }
+
+    fn finish_piece(&mut self) -> Result {
+        let mut bytes = core::mem::take(&mut self.piece);
+        bytes.truncate(self.used);
+        self.used = 0;
+        self.text.push_piece(bytes)
+    }
+
+    /// Appends another text, without copying it.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn append(&mut self, mut other: TextBuf) -> Result {
+        self.finish_piece()?;
+        other.finish_piece()?;
+        for piece in other.text.pieces {
+            self.text.push_piece(piece.bytes)?;
         }
         Ok(())
+    }
+
+    /// The text as it is now, for readers.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn finish(mut self) -> Result<Text> {
+        self.finish_piece()?;
+        Ok(self.text)
+    }
+}
+
+/// A part of a text.
+struct Piece {
+    /// Where in the text it begins.
+    begin: usize,
+    bytes: KVVec<u8>,
+}
+
+/// A text in memory.
+pub(crate) struct Text {
+    /// None of them is empty.
+    pieces: KVVec<Piece>,
+    len: usize,
+}
+
+impl Text {
+    fn push_piece(&mut self, bytes: KVVec<u8>) -> Result {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let piece = Piece {
+            begin: self.len,
+            bytes,
+        };
+        // It is in memory, as is all that came before.
+        self.len = self.len.saturating_add(piece.bytes.len());
+        self.pieces.push(piece, memory::charged())?;
+        Ok(())
+    }
+
+    /// The bytes from `at` on that lie in one piece; none at the end.
+    fn bytes_at(&self, at: usize) -> &[u8] {
+        let after = self.pieces.partition_point(|piece| piece.begin <= at);
+        let piece = after.checked_sub(1).and_then(|i| self.pieces.get(i));
+        piece
+            .and_then(|piece| piece.bytes.get(at.wrapping_sub(piece.begin)..))
+            .unwrap_or_default()
     }
 
     /// Copies what stands from `pos` on to a reader, as much as it has room for, and moves `pos`.
@@ -107,26 +214,18 @@ impl Text {
         let mut at = usize::try_from(*pos).map_err(|_| EINVAL)?;
         let mut copied = 0_usize;
         while at < self.len && !to.is_empty() {
-            let piece = self.pieces.get(at / PIECE).ok_or(EINVAL)?;
-            let bytes = piece.get(at % PIECE..).ok_or(EINVAL)?;
-            let now = to.copy_to_iter(bytes);
-            at = at.saturating_add(now);
-            copied = copied.saturating_add(now);
+            let now = to.copy_to_iter(self.bytes_at(at));
             if now == 0 {
                 break;
             }
+            at = at.saturating_add(now);
+            copied = copied.saturating_add(now);
         }
         if copied == 0 && at < self.len && !to.is_empty() {
             return Err(EFAULT);
         }
         *pos = i64::try_from(at).map_err(|_| EOVERFLOW)?;
         Ok(copied)
-    }
-
-    /// Whether it is made of these bytes.
-    #[cfg(CONFIG_KUNIT = "y")]
-    pub(crate) fn equals(&self, bytes: &[u8]) -> bool {
-        self.pieces.iter().flat_map(|piece| piece.iter()).eq(bytes)
     }
 }
 
@@ -155,24 +254,61 @@ mod tests {
         assert!(octal(255) == *b"\\377");
     }
 
-    #[test]
-    fn a_text_longer_than_a_piece() -> Result {
-        let mut text = Text::new();
-        for number in 0..30_000_u64 {
+    /// Writes `count` times six bytes.
+    fn write(count: u64) -> Result<TextBuf> {
+        let mut text = TextBuf::new();
+        for number in 0..count {
             text.push(Decimal::new(number % 10).as_bytes())?;
             text.push(b"56789")?;
         }
-        assert!(text.len == 180_000);
-        assert!(text.pieces.len() == text.len.div_ceil(PIECE));
-        // Every byte is where it would be in one piece.
-        for at in 0..text.len {
-            let byte = text.pieces[at / PIECE][at % PIECE];
+        Ok(text)
+    }
+
+    /// Whether every byte of what `write` has written is where it would be in one piece.
+    fn is_whole(text: &Text) -> bool {
+        (0..text.len).all(|at| {
             let expected = match at % 6 {
                 0 => b'0' + (at / 6 % 10) as u8,
                 rest => b'4' + rest as u8,
             };
-            assert!(byte == expected);
-        }
+            text.bytes_at(at).first() == Some(&expected)
+        }) && text.bytes_at(text.len).is_empty()
+    }
+
+    #[test]
+    fn a_text_longer_than_a_piece() -> Result {
+        let text = write(30_000)?.finish()?;
+        assert!(text.len == 180_000);
+        // 4, 4, 8, 16, 32 KiB and then 64 each.
+        assert!(text.pieces.len() == 7);
+        assert!(is_whole(&text));
+        Ok(())
+    }
+
+    #[test]
+    fn bytes_longer_than_a_piece() -> Result {
+        let all = KVVec::from_elem(b'x', 3 * MAX_PIECE, GFP_KERNEL)?;
+        let mut text = TextBuf::new();
+        text.push(b"x")?;
+        text.push(&all)?;
+        let text = text.finish()?;
+        assert!(text.len == 3 * MAX_PIECE + 1);
+        let mut pieces = text.pieces.iter().map(|piece| &piece.bytes);
+        assert!(pieces.all(|bytes| bytes.len() <= MAX_PIECE && bytes.iter().all(|b| *b == b'x')));
+        Ok(())
+    }
+
+    #[test]
+    fn texts_are_joined() -> Result {
+        let mut text = TextBuf::new();
+        text.append(TextBuf::new())?;
+        text.append(write(1_000)?)?;
+        text.append(TextBuf::new())?;
+        text.append(write(20_000)?)?;
+        text.append(write(10)?)?;
+        let text = text.finish()?;
+        assert!(text.len == 6 * 21_010);
+        assert!(is_whole(&text));
         Ok(())
     }
 }

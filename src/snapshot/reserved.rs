@@ -4,6 +4,7 @@
 
 #![deny(unsafe_code)]
 
+use crate::sys::memory;
 use kernel::prelude::*;
 
 /// There is no room left for what was to be added.
@@ -24,7 +25,7 @@ impl<T> Reserved<T> {
     /// `ENOMEM`
     pub(super) fn with_capacity(capacity: usize) -> Result<Self> {
         Ok(Self {
-            items: KVVec::with_capacity(capacity, GFP_KERNEL_ACCOUNT)?,
+            items: KVVec::with_capacity(capacity, memory::charged())?,
             short_by: 0,
         })
     }
@@ -57,7 +58,7 @@ impl<T> Reserved<T> {
         self.items.clear();
         if self.short_by > 0 {
             let more = self.items.capacity().saturating_add(self.short_by.max(64));
-            self.items.reserve(more, GFP_KERNEL_ACCOUNT)?;
+            self.items.reserve(more, memory::charged())?;
             self.short_by = 0;
         }
         Ok(())
@@ -171,7 +172,7 @@ impl<T: Keyed> Interner<T> {
             .and_then(usize::checked_next_power_of_two)
             .ok_or(ENOMEM)?;
         self.places.clear();
-        self.places.resize(places, VACANT, GFP_KERNEL_ACCOUNT)?;
+        self.places.resize(places, VACANT, memory::charged())?;
         Ok(())
     }
 

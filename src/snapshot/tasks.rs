@@ -21,6 +21,7 @@ use crate::sys::{
         Cgroup,
         NoPath, //
     },
+    memory,
     namespace::{
         Inum,
         Namespace, //
@@ -90,6 +91,24 @@ impl Keyed for PathRef {
     }
 }
 
+impl Keyed for SpacesCount {
+    type Key = Spaces;
+
+    fn key(&self) -> Spaces {
+        self.spaces
+    }
+
+    fn hash(key: Spaces) -> u64 {
+        // Of an odd shift each, so that no two of them cancel out: most often they are consecutive.
+        let mut shift = 0_u32;
+        let mix = |hash: u64, ns: Option<Inum>| {
+            shift = shift.wrapping_add(5);
+            hash ^ u64::from(ns.map_or(0, Inum::get)).rotate_left(shift)
+        };
+        spread(key.each().into_iter().fold(0, mix))
+    }
+}
+
 /// A cgroup and the name of its path.
 pub(super) struct CgroupName {
     id: u64,
@@ -121,27 +140,29 @@ pub(super) struct Filter<'a> {
 
 impl Filter<'_> {
     fn keeps(&self, spaces: &Spaces) -> bool {
-        let in_ns = |ns: u32| spaces.all().any(|own| own.get() == ns);
+        let is_in = |ns: u32| Inum::new(ns).is_some_and(|ns| spaces.is_in(ns));
         let in_mnt = |mnt: &[Inum]| spaces.mnt().is_some_and(|own| mnt.contains(&own));
-        self.ns.is_none_or(in_ns) && self.mnt.is_none_or(in_mnt)
+        self.ns.is_none_or(is_in) && self.mnt.is_none_or(in_mnt)
     }
 }
 
-/// The namespaces that a task is in.
-#[derive(Clone, Copy)]
-struct Spaces {
-    pid: Option<Inum>,
-    user: Option<Inum>,
-    nsproxy: Option<NsProxy>,
+/// The namespaces of a task. Most tasks share all of them with others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spaces {
+    /// The innermost pid namespace that it is in.
+    pub(crate) pid: Option<Inum>,
+    pub(crate) user: Option<Inum>,
+    /// `None` once the task has given it back.
+    pub(crate) nsproxy: Option<NsProxy>,
 }
 
 impl Spaces {
-    fn mnt(&self) -> Option<Inum> {
+    pub(crate) fn mnt(&self) -> Option<Inum> {
         self.nsproxy.and_then(|nsproxy| nsproxy.mnt)
     }
 
-    /// One of each type; those that are for children only are not among them.
-    fn all(&self) -> impl Iterator<Item = Inum> {
+    /// Those that a task is in, one of each type.
+    fn own(&self) -> [Option<Inum>; 8] {
         let nsproxy = self.nsproxy.unwrap_or_default();
         [
             self.pid,
@@ -153,9 +174,37 @@ impl Spaces {
             nsproxy.cgroup,
             nsproxy.time,
         ]
-        .into_iter()
-        .flatten()
     }
+
+    /// All of them, those for children only as well.
+    pub(crate) fn each(&self) -> [Option<Inum>; 10] {
+        let nsproxy = self.nsproxy.unwrap_or_default();
+        let [pid, user, mnt, uts, ipc, net, cgroup, time] = self.own();
+        let children = [nsproxy.pid_for_children, nsproxy.time_for_children];
+        let [pid_for_children, time_for_children] = children;
+        [
+            pid,
+            user,
+            mnt,
+            uts,
+            ipc,
+            net,
+            cgroup,
+            time,
+            pid_for_children,
+            time_for_children,
+        ]
+    }
+
+    fn is_in(&self, ns: Inum) -> bool {
+        self.own().contains(&Some(ns))
+    }
+}
+
+/// Namespaces, and how many processes are in just these.
+struct SpacesCount {
+    spaces: Spaces,
+    tasks: u32,
 }
 
 /// What is collected about processes and threads.
@@ -163,6 +212,8 @@ pub(super) struct Tasks {
     pub(super) processes: Reserved<TaskRecord>,
     pub(super) threads: Reserved<TaskRecord>,
     pub(super) levels: Reserved<Level>,
+    /// The sets of namespaces, each once.
+    spaces: Interner<SpacesCount>,
     /// The root directories, each once.
     pub(super) roots: Interner<PathRef>,
     /// The cgroups, each once.
@@ -171,6 +222,7 @@ pub(super) struct Tasks {
     pub(super) cgroup_paths: Reserved<u8>,
     /// The numbers of all processes that the walk came across, kept or not.
     visited: Reserved<i32>,
+    /// How many processes are in each namespace, once all were visited.
     counts: Interner<Count>,
     /// Where a path is written first.
     scratch: KVVec<u8>,
@@ -190,12 +242,13 @@ impl Tasks {
             processes: Reserved::with_capacity(room)?,
             threads: Reserved::with_capacity(0)?,
             levels: Reserved::with_capacity(room.saturating_add(room / 2))?,
+            spaces: Interner::with_capacity(room.min(64))?,
             roots: Interner::with_capacity(room.min(64))?,
             cgroups: Interner::with_capacity(room.min(128))?,
             cgroup_paths: Reserved::with_capacity(room.min(128) * 64)?,
             visited: Reserved::with_capacity(room)?,
-            counts: Interner::with_capacity(room.min(256))?,
-            scratch: KVVec::from_elem(0, 4096, GFP_KERNEL_ACCOUNT)?,
+            counts: Interner::with_capacity(0)?,
+            scratch: memory::zeros(4096)?,
             scratch_short: false,
         })
     }
@@ -238,6 +291,7 @@ impl Tasks {
             match walk {
                 Ok(Walk::Complete) => {
                     if tasks.add_unlisted(filter)?.is_ok() {
+                        tasks.count()?;
                         return Ok(tasks);
                     }
                 }
@@ -281,18 +335,26 @@ impl Tasks {
 
     /// Keeps only what a filter keeps.
     pub(super) fn retain(&mut self, filter: Filter<'_>) {
-        let levels = self.levels.items();
+        let spaces = self.spaces.items();
         let keeps = |task: &mut TaskRecord| {
             // CAST: An index into memory.
-            let innermost = task.levels.end.wrapping_sub(1) as usize;
-            filter.keeps(&Spaces {
-                pid: levels.get(innermost).and_then(|level| level.ns),
-                user: task.user_ns,
-                nsproxy: task.nsproxy,
-            })
+            let spaces = spaces.get(task.spaces as usize);
+            spaces.is_some_and(|count| filter.keeps(&count.spaces))
         };
         self.processes.items_mut().retain(keeps);
         self.threads.items_mut().retain(keeps);
+    }
+
+    /// The namespaces of a process or thread.
+    pub(super) fn spaces(&self, task: &TaskRecord) -> Option<&Spaces> {
+        // CAST: An index into memory.
+        let count = self.spaces.items().get(task.spaces as usize)?;
+        Some(&count.spaces)
+    }
+
+    /// All sets of namespaces that [`TaskRecord::spaces`] can mean.
+    pub(super) fn all_spaces(&self) -> impl ExactSizeIterator<Item = &Spaces> {
+        self.spaces.items().iter().map(|count| &count.spaces)
     }
 
     /// The numbers of a process or thread, from level 0 on.
@@ -311,15 +373,15 @@ impl Tasks {
         self.processes.restart()?;
         self.threads.restart()?;
         self.levels.restart()?;
+        self.spaces.restart()?;
         self.roots.restart()?;
         self.cgroups.restart()?;
         self.cgroup_paths.restart()?;
         self.visited.restart()?;
-        self.counts.restart()?;
         if self.scratch_short {
             self.scratch_short = false;
             let len = self.scratch.len().saturating_mul(2);
-            self.scratch.resize(len, 0, GFP_KERNEL_ACCOUNT)?;
+            self.scratch.resize(len, 0, memory::charged())?;
         }
         Ok(())
     }
@@ -336,15 +398,14 @@ impl Tasks {
             // Reaped since the walk came to it: it did not live throughout.
             return Ok(());
         };
-        let (spaces, mut record) = self.record(&task.leader(), &pid, filter)?;
         self.visited.push(task.tgid())?;
-        for ns in spaces.all() {
-            self.count(ns)?;
+        let (spaces, record) = self.record(&task.leader(), &pid, filter)?;
+        // CAST: An index into memory.
+        if let Some(count) = self.spaces.items_mut().get_mut(spaces as usize) {
+            count.tasks = count.tasks.saturating_add(1);
         }
-        if let Some(record) = &mut record {
+        if let Some(mut record) = record {
             record.is_unlisted = is_unlisted;
-        }
-        if let Some(record) = record {
             self.processes.push(record)?;
         }
         if filter.threads {
@@ -377,24 +438,25 @@ impl Tasks {
         Ok(())
     }
 
-    /// What there is to know about a task whose numbers are `pid`, if the filter keeps it.
+    /// The namespaces of a task whose numbers are `pid`, and what there is to know about it if the
+    /// filter keeps it.
     fn record<'g>(
         &mut self,
         task: &Task<'g>,
         pid: &Pid<'g>,
         filter: Filter<'_>,
-    ) -> Result<(Spaces, Option<TaskRecord>), Full> {
+    ) -> Result<(u32, Option<TaskRecord>), Full> {
         let cred = task.cred();
-        let mut spaces = Spaces {
+        let lock = task.lock();
+        let spaces = Spaces {
             pid: pid.upid(pid.level()).and_then(|upid| upid.ns()),
             user: cred.user_ns,
-            nsproxy: None,
+            nsproxy: lock.nsproxy(),
         };
-
-        let lock = task.lock();
-        spaces.nsproxy = lock.nsproxy();
+        let none = || Ok(SpacesCount { spaces, tasks: 0 });
+        let index = self.spaces.find_or_add(spaces, none)?;
         if !filter.keeps(&spaces) {
-            return Ok((spaces, None));
+            return Ok((index, None));
         }
         let root = match lock.root() {
             Some(root) => Some(self.roots.find_or_add(root.key(), || Ok(root.to_ref()))?),
@@ -414,12 +476,11 @@ impl Tasks {
             is_kthread: task.is_kthread(),
             is_unlisted: false,
             start: task.start_boottime(),
-            nsproxy: spaces.nsproxy,
-            user_ns: cred.user_ns,
+            spaces: index,
             root,
             cgroup: self.add_cgroup(&task.cgroup())?,
         };
-        Ok((spaces, Some(record)))
+        Ok((index, Some(record)))
     }
 
     /// Looks for processes that can be found by their number, but are not on the task list, and adds
@@ -430,7 +491,7 @@ impl Tasks {
     /// they live, once more when nobody can be in the middle of linking or unlinking them.
     fn add_unlisted(&mut self, filter: Filter<'_>) -> Result<Result<(), Full>> {
         let seen = Numbers::of(self.visited.items())?;
-        let mut suspects = KVec::with_capacity(SUSPECTS, GFP_KERNEL_ACCOUNT)?;
+        let mut suspects = KVec::with_capacity(SUSPECTS, memory::charged())?;
         let mut from = 1;
         loop {
             let rcu = rcu::read_lock();
@@ -532,12 +593,22 @@ impl Tasks {
         })
     }
 
-    fn count(&mut self, ns: Inum) -> Result<(), Full> {
-        let index = self.counts.find_or_add(ns, || Ok(Count { ns, tasks: 0 }))?;
-        // CAST: An index into memory.
-        if let Some(count) = self.counts.items_mut().get_mut(index as usize) {
-            count.tasks = count.tasks.saturating_add(1);
+    /// Counts the processes in each namespace.
+    fn count(&mut self) -> Result {
+        let sets = self.spaces.items();
+        // Room for more than there can be, so that nothing is full.
+        let mut counts = Interner::<Count>::with_capacity(sets.len().saturating_mul(8))?;
+        for set in sets {
+            for ns in set.spaces.own().into_iter().flatten() {
+                let index = counts.find_or_add(ns, || Ok(Count { ns, tasks: 0 }));
+                // CAST: An index into memory.
+                let count = index.map(|i| counts.items_mut().get_mut(i as usize));
+                if let Ok(Some(count)) = count {
+                    count.tasks = count.tasks.saturating_add(set.tasks);
+                }
+            }
         }
+        self.counts = counts;
         Ok(())
     }
 }
@@ -566,7 +637,7 @@ impl Numbers {
     fn of(numbers: &[i32]) -> Result<Self> {
         let highest = numbers.iter().copied().max().unwrap_or(0);
         let words = usize::try_from(highest).unwrap_or(0) / 64 + 1;
-        let mut set = Self(KVVec::from_elem(0, words, GFP_KERNEL_ACCOUNT)?);
+        let mut set = Self(KVVec::from_elem(0, words, memory::charged())?);
         for number in numbers {
             let (word, bit) = Self::place(*number);
             if let Some(word) = set.0.get_mut(word) {

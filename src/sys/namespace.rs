@@ -13,6 +13,7 @@ use super::{
         Cgroup,
         NoPath, //
     },
+    memory,
     pid::Pid,
     read_once, //
 };
@@ -50,6 +51,11 @@ impl Inum {
         // SAFETY: The caller ensures that `ns` is valid. `inum` never changes once it was set, which
         // is before a task or another namespace can refer to the namespace.
         NonZeroU32::new(unsafe { (*ns).inum }).map(Self)
+    }
+
+    /// The one that is this number; 0 is none.
+    pub(crate) fn new(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
     }
 
     /// The number.
@@ -161,7 +167,7 @@ impl List {
             };
             // Some more, for those that are born meanwhile.
             let room = count.saturating_add(count / 8).saturating_add(16);
-            all.reserve(room, GFP_KERNEL_ACCOUNT)?;
+            all.reserve(room, memory::charged())?;
 
             let rcu = rcu::read_lock();
             let mut complete = true;

@@ -11,7 +11,7 @@ use super::{
 use core::ptr::NonNull;
 
 /// The inode numbers of the namespaces in a `struct nsproxy`.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct NsProxy {
     pub(crate) pid_for_children: Option<Inum>,
     pub(crate) mnt: Option<Inum>,

@@ -8,6 +8,7 @@
 
 use super::{
     bindings,
+    memory,
     read_once, //
 };
 use core::{
@@ -177,7 +178,7 @@ impl PathBuf {
     ///
     /// `ENOMEM`
     pub(crate) fn new() -> Result<Self> {
-        let room = KVVec::from_elem(0, kernel::bindings::PATH_MAX as usize, GFP_KERNEL_ACCOUNT)?;
+        let room = KVVec::from_elem(0, kernel::bindings::PATH_MAX as usize, memory::charged())?;
         let start = room.len();
         Ok(Self {
             room,
@@ -235,7 +236,7 @@ impl PathBuf {
             let room = room.map_or(MAX_PATH, |room| room.min(MAX_PATH));
             self.room = KVVec::new();
             self.start = 0;
-            self.room = KVVec::from_elem(0, room, GFP_KERNEL_ACCOUNT)?;
+            self.room = KVVec::from_elem(0, room, memory::charged())?;
         }
     }
 

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/seq_file.h`](srctree/include/linux/seq_file.h)
 
-use super::bindings;
+use super::{
+    bindings,
+    memory, //
+};
 use core::marker::PhantomData;
 use kernel::{
     error::to_result,
@@ -12,8 +15,9 @@ use kernel::{
     prelude::*, //
 };
 
-/// The most that is written at once, in bytes.
-const MAX_SIZE: usize = 1 << 18;
+/// The most that is written at once, in bytes: a mount point of 64 KiB with every byte escaped has
+/// room, and a device of 4 KiB.
+const MAX_SIZE: usize = 1 << 19;
 
 /// What stands after a value that had to be cut.
 pub(super) const CUT: &[u8] = b"\\~";
@@ -28,7 +32,7 @@ impl SeqBuf {
     ///
     /// `ENOMEM`
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self(KVVec::from_elem(0, 8192, GFP_KERNEL_ACCOUNT)?))
+        Ok(Self(memory::zeros(8192)?))
     }
 
     /// Calls `write` until all that it writes has room, and returns how much that is; `None` if it
@@ -55,7 +59,7 @@ impl SeqBuf {
             }
             // Whatever else went wrong, the buffer was too small.
             let size = self.0.len().checked_mul(2).ok_or(ENOMEM)?;
-            self.0 = KVVec::from_elem(0, size, GFP_KERNEL_ACCOUNT)?;
+            self.0 = memory::zeros(size)?;
         }
     }
 
