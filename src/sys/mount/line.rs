@@ -89,8 +89,10 @@ impl Options {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Parts {
     All,
-    /// Without what can be of any length: the mounted directory, the options of the file system.
+    /// Without the mounted directory and the options of the file system, which can be of any length.
     Bounded,
+    /// Without the mount point and the device, too, which can be long.
+    Least,
 }
 
 /// What is needed to write lines, to be used for many.
@@ -122,21 +124,23 @@ impl LineBuf {
     pub(crate) fn write(&mut self, mount: &Mount<'_>, file: &LocalFile) -> Result<(Reach, &[u8])> {
         let reach = mount.place(&mut self.path)?;
         let (path, options) = (&self.path, self.options);
-        let whole = self.seq.write(file, |seq| {
-            let wants_kernel = options.labels || options.propagate_from && mount.is_slave();
-            if wants_kernel && mount.kernel_line(seq, options.propagate_from)? {
-                return Ok(());
+        for parts in [Parts::All, Parts::Bounded, Parts::Least] {
+            let written = self.seq.write(file, |seq| {
+                let wants_kernel = options.labels || options.propagate_from && mount.is_slave();
+                if wants_kernel
+                    && parts == Parts::All
+                    && mount.kernel_line(seq, options.propagate_from)?
+                {
+                    return Ok(());
+                }
+                mount.line(seq, path, parts)
+            })?;
+            if let Some(len) = written {
+                return Ok((reach, self.seq.written(len)));
             }
-            mount.line(seq, path, Parts::All)
-        })?;
-        let len = match whole {
-            Some(len) => len,
-            None => self
-                .seq
-                .write(file, |seq| mount.line(seq, path, Parts::Bounded))?
-                .ok_or(EOVERFLOW)?,
-        };
-        Ok((reach, self.seq.written(len)))
+        }
+        // What is left of a line fits.
+        Err(EOVERFLOW)
     }
 }
 
@@ -250,11 +254,13 @@ impl Mount<'_> {
         seq.put(b" ");
         match parts {
             Parts::All => self.put_root(seq, sb_op)?,
-            Parts::Bounded => seq.put(CUT),
+            Parts::Bounded | Parts::Least => seq.put(CUT),
         }
         seq.put(b" ");
-        seq.put_escaped(path.as_bytes(), PATH_SPECIAL);
-        if path.is_cut() {
+        if parts != Parts::Least {
+            seq.put_escaped(path.as_bytes(), PATH_SPECIAL);
+        }
+        if parts == Parts::Least || path.is_cut() {
             seq.put(CUT);
         }
 
@@ -289,7 +295,9 @@ impl Mount<'_> {
         }
         seq.put(b" ");
         let devname = member!(self, mnt_devname);
-        if let Some(show_devname) = sb_op.show_devname {
+        if parts == Parts::Least {
+            seq.put(CUT);
+        } else if let Some(show_devname) = sb_op.show_devname {
             // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
             let result = unsafe { show_devname(seq.as_raw(), root) };
             seq.finish(result)?;
@@ -311,7 +319,7 @@ impl Mount<'_> {
                 seq.put(name);
             }
         }
-        if parts == Parts::Bounded {
+        if parts != Parts::All {
             seq.put(CUT);
         } else if let Some(show_options) = sb_op.show_options {
             // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
