@@ -69,8 +69,10 @@ impl Sources {
             namespaces: List::find().inspect_err(|_| {
                 pr_err!("the list of all namespaces is not where it is known to be\n")
             })?,
-            mounts: MountOps::find().inspect_err(|_| {
-                pr_err!("the mountinfo of this process is not what it is known to be\n")
+            mounts: MountOps::find().inspect_err(|e| {
+                if *e == ENODEV {
+                    pr_err!("the mountinfo of this process is not what it is known to be\n")
+                }
             })?,
         })
     }

@@ -98,7 +98,9 @@ impl MountOps {
                 0,
                 &mut path,
             )
-        })?;
+        })
+        // The file is there. But procfs calls a file that it has no memory for one that is not.
+        .map_err(|e| if e == ENOENT { ENOMEM } else { e })?;
         // SAFETY: The lookup succeeded, so `path` is valid. The credentials are those of the
         // current task, which stay as long as it runs here.
         let file = unsafe {

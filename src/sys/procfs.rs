@@ -93,7 +93,7 @@ impl<T: ProcFile> Registration<T> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EEXIST` if there is no entry of that name to be had.
+    /// `ENOMEM`
     pub(crate) fn new(name: &CStr, context: T::Context) -> Result<Self> {
         let context = KBox::new(context, GFP_KERNEL)?;
         // SAFETY: The name is copied. The operations are constant in this module, and the context
@@ -112,7 +112,8 @@ impl<T: ProcFile> Registration<T> {
         };
         // INVARIANT: As just made.
         Ok(Self {
-            entry: NonNull::new(entry).ok_or(EEXIST)?,
+            // Null also stands for a name that is taken; the kernel has warned of that by now.
+            entry: NonNull::new(entry).ok_or(ENOMEM)?,
             _context: context,
             _file: PhantomData,
         })
