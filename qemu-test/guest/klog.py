@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+from dataclasses import dataclass
 
 # What a kernel with a bug says. Whatever the module does to a structure, a lock or a reference that
 # it should not shows up as one of these, on a debug kernel at the latest.
@@ -32,8 +33,89 @@ _EXPECTED_TAINT = 1 << 12 | 1 << 13
 OVERRUN = "BUG: the kernel log ran over before it could be searched"
 
 
+# No block is longer than this.
+MAX_BLOCK = 400
+
+
+@dataclass(frozen=True)
+class Block:
+    """Lines that the kernel writes on purpose about what a test has it do, with the reason.
+
+    From a line that matches `begin` to the next that matches `end`, which may be the same. Of these, only
+    lines that match one of the three patterns belong to it: whatever else stands between them, for the
+    kernel does several things at a time, is judged like any other line.
+    """
+
+    begin: str
+    end: str
+    within: str
+    """Empty if nothing between the two needs an excuse."""
+    reason: str
+
+    def is_own(self, line: str) -> bool:
+        """Whether the line is one of the block's."""
+        patterns = filter(None, (self.begin, self.within, self.end))
+        return any(re.search(pattern, line) for pattern in patterns)
+
+
+OOM_KILL = Block(
+    r" invoked oom-killer: gfp_mask=",
+    r"Memory cgroup out of memory: Killed process|^Out of memory and no killable processes",
+    r"^Call Trace:$",
+    "a process in a memory cgroup wants more than its limit",
+)
+
+LOADER = Block(
+    r"^faults: vmalloc error: size \d+, ",
+    r"^Mem-Info:$",
+    r"^Call Trace:$",
+    "the kernel's module loader has no memory for the file, or for the module",
+)
+
+KMEMLEAK = Block(
+    r"^kmemleak: \d+ new suspected memory leaks",
+    r"^kmemleak: \d+ new suspected memory leaks",
+    "",
+    "the test itself asks kmemleak, and judges what it has found",
+)
+
+_expected: list[Block] = []
+
+
+def expect(block: Block) -> None:
+    """Says that blocks like this are no complaint during the test that is running."""
+    _expected.append(block)
+
+
+def expect_nothing() -> None:
+    """Takes all of that back; done after each test."""
+    _expected.clear()
+
+
+def _without(block: Block, lines: list[str]) -> list[str]:
+    """The lines but for whole blocks. One that has no end, or ends too late, is left as it is."""
+    left: list[str] = []
+    own: list[str] = []
+    begun = 0
+    for number, line in enumerate(lines):
+        if own and number - begun > MAX_BLOCK:
+            left += own
+            own = []
+        if re.search(block.begin, line):
+            left += own
+            own = []
+            begun = number
+        elif not own or not block.is_own(line):
+            left.append(line)
+            continue
+        own = [] if re.search(block.end, line) else [*own, line]
+    return left + own
+
+
 def problems(lines: list[str]) -> list[str]:
-    """Those of the lines that tell of a bug."""
+    """Those of the lines that tell of a bug, but for blocks that the running test expects."""
+    for block in _expected:
+        lines = _without(block, lines)
     return [line for line in lines if _PROBLEMS.search(line)]
 
 

@@ -158,6 +158,7 @@ class Runner:
             if number == len(tests):
                 findings += _attempt(self._cleanup)[0]
             findings += self._kernel_complaints()
+            klog.expect_nothing()
             took = f"{time.monotonic() - began:.1f} s"
             name = f"{self._label}: {one.name}"
             if findings:

@@ -58,5 +58,49 @@ class KernelLog(unittest.TestCase):
         self.assertEqual(klog.problems(lines), lines)
         self.assertTrue(klog.problems([klog.OVERRUN]))
 
+    OOM = """
+        reader invoked oom-killer: gfp_mask=0x400cc0(GFP_KERNEL_ACCOUNT), order=0, oom_score_adj=0
+        CPU: 0 UID: 0 PID: 120 Comm: reader Tainted: G           OE
+        Call Trace:
+         <TASK>
+         dump_stack_lvl+0x5d/0x80
+        memory: usage 1024kB, limit 1024kB, failcnt 100
+        Memory cgroup out of memory: Killed process 120 (reader) total-vm:1000kB, anon-rss:100kB
+    """
+
+    def test_expected_block(self) -> None:
+        lines = self._lines(self.OOM)
+        complaint = "BUG: KASAN: slab-use-after-free in nsinspect_read+0x1/0x2"
+        self.assertEqual(klog.problems(lines), ["Call Trace:"])
+        self.addCleanup(klog.expect_nothing)
+        klog.expect(klog.OOM_KILL)
+        self.assertEqual(klog.problems(lines), [])
+        self.assertEqual(klog.problems([*lines, "nothing", *lines]), [])
+        # What another processor says meanwhile, and what comes after it.
+        self.assertEqual(klog.problems([*lines[:4], complaint, *lines[4:]]), [complaint])
+        self.assertEqual(klog.problems([*lines, complaint, "Call Trace:"]), [complaint, "Call Trace:"])
+        klog.expect_nothing()
+        self.assertEqual(klog.problems(lines), ["Call Trace:"])
+
+    def test_block_without_end(self) -> None:
+        lines = self._lines(self.OOM)
+        self.addCleanup(klog.expect_nothing)
+        vmalloc = klog.Block("page allocation failure", "^Mem-Info:", "^Call Trace:$", "none is left")
+        begin = "cat: page allocation failure: order:5, mode:0xcc0(GFP_KERNEL)"
+        klog.expect(vmalloc)
+        self.assertEqual(klog.problems([begin, "Call Trace:", "Mem-Info:"]), [])
+        self.assertEqual(klog.problems([begin, "Call Trace:"]), [begin, "Call Trace:"])
+        self.assertEqual(klog.problems([begin, begin, "Call Trace:", "Mem-Info:"]), [begin])
+        far = [begin, *["nothing"] * klog.MAX_BLOCK, "Call Trace:", "Mem-Info:"]
+        self.assertEqual(klog.problems(far), [begin, "Call Trace:"])
+        # Of another kind than what is expected.
+        self.assertEqual(klog.problems(lines), ["Call Trace:"])
+
+    def test_expected_line(self) -> None:
+        line = "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)"
+        self.addCleanup(klog.expect_nothing)
+        klog.expect(klog.KMEMLEAK)
+        self.assertEqual(klog.problems([line, "Call Trace:", line]), ["Call Trace:"])
+
     def test_good(self) -> None:
         self.assertEqual(klog.problems(self._lines(self.GOOD)), [])
