@@ -28,6 +28,9 @@ def all_tests() -> list[Test]:
         unlisted,
         doubt,
         size,
+        interrupted,
+        scarcity,
+        faults,
     )
 
     return TESTS
