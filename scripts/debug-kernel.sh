@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash disable=SC2164  # for setup, under its set -e
+# shellcheck shell=bash disable=SC2034,SC2164  # for setup, under its set -e
 #
 # The kernels that are built here, from Debian's kernel source, with everything switched on that
 # finds a module's mistakes: debug, for QEMU, and uml, User-Mode Linux. What each is to have is in

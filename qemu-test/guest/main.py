@@ -28,13 +28,13 @@ def _cleanup() -> None:
 def main() -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(description="Tests nsinspect on the running kernel.")
-    parser.add_argument("--list", action="store_true", help="print the names of the tests")
+    parser.add_argument("--list", action="store_true", help="print the names of the tests, and for which kernels each is")
     parser.add_argument("names", nargs="*", metavar="NAME", help="the tests to run instead of all")
     options = parser.parse_args()
     known = {test.name: test for test in tests.all_tests()}
     if options.list:
         for test in known.values():
-            print(f"{test.name:24} {test.summary}")
+            print(f"{test.name:24} {test.on.replace(' ', ',') or 'all'} {test.summary}")
         return 0
     cases = {name: case for name in options.names if (case := kunit.case_test(name))}
     unknown = [name for name in options.names if name not in known and name not in cases]
@@ -47,7 +47,7 @@ def main() -> int:
     if options.names:
         selected = [test for name, test in known.items() if name in options.names]
     else:
-        selected = [test for test in known.values() if test.is_for(pace.KIND)]
+        selected = [test for test in known.values() if test.is_for(pace.KERNEL)]
     selected = [*cases.values(), *selected]
     zoo.adopt_orphans()
     good = runner.Runner(runner.label(), _cleanup).run(selected)

@@ -39,11 +39,11 @@ class Test:
     seconds: int = TEST_SECONDS
     """How long it may take, on a kernel without debugging."""
     on: str = ""
-    """The kernels that it is for, by name; empty for all."""
+    """The kernels that it is for, as KERNEL= names them; empty for all."""
 
-    def is_for(self, kind: str) -> bool:
-        """Whether it is for that kind of kernel: see `pace.KIND`."""
-        return not self.on or kind in self.on.split()
+    def is_for(self, kernel: str) -> bool:
+        """Whether it is for the kernel of that name."""
+        return not self.on or kernel in self.on.split()
 
     @property
     def summary(self) -> str:

@@ -207,7 +207,7 @@ def bytes_in_mount_options() -> None:
     check_equal("a line of pages", len(_only(mounts, b"long").line) > 8192, True)
 
 
-@test_with(on="stock rt cloud debug")
+@test_with(on="stock stock-7.2 rt cloud debug")
 def bytes_in_mount_types() -> None:
     """A file system's subtype, which a FUSE daemon chooses, with every byte."""
 
