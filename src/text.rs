@@ -27,12 +27,15 @@ impl Decimal {
             start: 20,
         };
         let mut rest = number;
-        for digit in this.digits.iter_mut().rev() {
-            // CAST: A remainder of ten is a digit.
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
+        // Two at a time: dividing is what takes long.
+        for pair in this.digits.rchunks_exact_mut(2) {
+            // CAST: A remainder of a hundred is small.
+            let digits = (rest % 100) as u8;
+            rest /= 100;
+            pair.copy_from_slice(&[b'0' + digits / 10, b'0' + digits % 10]);
             // Twenty digits are enough for any number, so this stays in the array.
-            this.start = this.start.wrapping_sub(1);
+            let leading = u8::from(rest == 0 && digits < 10);
+            this.start = this.start.wrapping_sub(2 - usize::from(leading));
             if rest == 0 {
                 break;
             }

@@ -69,6 +69,27 @@ impl SeqBuf {
     }
 }
 
+/// A set of ASCII characters.
+#[derive(Clone, Copy)]
+pub(super) struct AsciiSet(u128);
+
+impl AsciiSet {
+    /// The set of these characters.
+    pub(super) const fn of(characters: &[u8]) -> Self {
+        let mut set = 0;
+        let mut rest = characters;
+        while let [character, tail @ ..] = rest {
+            set |= 1 << *character;
+            rest = tail;
+        }
+        Self(set)
+    }
+
+    fn contains(self, byte: u8) -> bool {
+        byte.is_ascii() && self.0 & 1 << (byte & 0x7f) != 0
+    }
+}
+
 /// A `struct seq_file` over a buffer.
 ///
 /// # Invariants
@@ -140,23 +161,28 @@ impl<'b> Seq<'b> {
     }
 
     /// Appends bytes as they are. C: `seq_write()`.
+    #[inline]
     pub(super) fn put(&mut self, bytes: &[u8]) {
-        // SAFETY: By the type invariants, `raw` is a `struct seq_file` that may be written to; the
-        // function reads `bytes` and takes care of the size of the buffer.
+        let end = self.raw.count.saturating_add(bytes.len());
+        if end >= self.raw.size {
+            // C: `seq_set_overflow()`.
+            self.raw.count = self.raw.size;
+            return;
+        }
+        // SAFETY: By the type invariants the buffer is ours, so `bytes` is no part of it, and has
+        // `size` bytes, more than `end`.
         unsafe {
-            kernel::bindings::seq_write(
-                (&raw mut self.raw).cast(),
-                bytes.as_ptr().cast(),
-                bytes.len(),
-            )
-        };
+            let to = self.raw.buf.cast::<u8>().add(self.raw.count);
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+        }
+        self.raw.count = end;
     }
 
     /// Appends bytes, with those in `special` as a backslash and three octal digits. C:
     /// `seq_escape()`.
-    pub(super) fn put_escaped(&mut self, bytes: &[u8], special: &[u8]) {
+    pub(super) fn put_escaped(&mut self, bytes: &[u8], special: AsciiSet) {
         let mut rest = bytes;
-        while let Some(at) = rest.iter().position(|byte| special.contains(byte)) {
+        while let Some(at) = rest.iter().position(|byte| special.contains(*byte)) {
             let (plain, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
             self.put(plain);
             if let Some((byte, tail)) = tail.split_first() {

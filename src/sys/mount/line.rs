@@ -13,6 +13,7 @@ use super::{
         path::PathBuf,
         read_once,
         seq::{
+            AsciiSet,
             Seq,
             SeqBuf,
             CUT, //
@@ -30,9 +31,9 @@ use kernel::{
 };
 
 /// What `mountinfo` escapes in names of paths.
-const PATH_SPECIAL: &[u8] = b" \t\n\\";
+const PATH_SPECIAL: AsciiSet = AsciiSet::of(b" \t\n\\");
 /// What `mountinfo` escapes in names of devices and file system types. C: `mangle()`.
-const NAME_SPECIAL: &[u8] = b" \t\n\\#";
+const NAME_SPECIAL: AsciiSet = AsciiSet::of(b" \t\n\\#");
 
 /// The options of a mount. C: `show_vfsmnt_opts()`.
 const MOUNT_OPTIONS: [(bindings::mount_flags, &[u8]); 7] = [
