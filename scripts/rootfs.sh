@@ -16,6 +16,8 @@ ROOTFS_PACKAGES=(
     qemu-system-x86 virtiofsd virtme-ng
     # for the programs in them
     busybox-static crun e2fsprogs iproute2 libcap2-bin mount procps strace util-linux util-linux-extra
+    # to compare with, and to profile
+    libbpf-dev linux-perf
 )
 
 rootfs_key() {
