@@ -1,16 +1,100 @@
 #!/usr/bin/env -S python3 -B
 # SPDX-License-Identifier: GPL-2.0
-"""The benchmark's part in the guest: measures, as root, with the module loaded."""
+"""The benchmark's part in the guest: measures, as root, with the module loaded.
+
+Leaves in /results: report.md, results.csv, rounds.csv, plot.svg; or the profiles.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
+import measure
+import plot
 import profiling
+import report
+import targets
+from contest import Measured
+from measure import Memory, Result, Sizes
 
 RESULTS = Path("/results")
+
+# Contestant: label, colour, whether it is nsinspect.
+BY_PROCESSES = {
+    measure.LSNS: ("lsns", "#b4464b", False),
+    measure.PROCFS_MOUNTS: ("procfs, mountinfo", "#c77a1f", False),
+    measure.PROCFS: ("procfs", "#8c6d1f", False),
+    measure.BPF: ("BPF iterator", "#2f7d5b", False),
+    measure.FULL: ("nsinspect", "#1f4fa8", True),
+    measure.TASKS: ("nsinspect, only tasks", "#4a7fd6", True),
+    measure.PID: ("nsinspect, one pid", "#7a52b3", True),
+    measure.TMPFS: ("copy in tmpfs", "#777777", False),
+}
+BY_MOUNTS = {
+    measure.FINDMNT: ("findmnt -N", "#b4464b", False),
+    measure.STATMOUNT: ("listmount, statmount", "#c77a1f", False),
+    measure.MOUNTINFO: ("mountinfo", "#8c6d1f", False),
+    measure.MOUNTS: ("nsinspect, only mounts", "#4a7fd6", True),
+}
+
+
+def _lines(
+    styles: dict[str, tuple[str, str, bool]], points: dict[str, list[tuple[float, float]]]
+) -> list[plot.Line]:
+    return [plot.Line(label, colour, points[name], ours) for name, (label, colour, ours) in styles.items()]
+
+
+def _plot(sizes: Sizes, results: list[Result]) -> str:
+    """Cost against processes, and against mounts."""
+    by_processes: dict[str, list[tuple[float, float]]] = {}
+    by_mounts: dict[str, list[tuple[float, float]]] = {}
+    for one in results:
+        point = one.median / 1e6
+        if one.plan.slaves and not one.plan.peers:
+            by_processes.setdefault(one.name, []).append((one.plan.processes, point))
+        if one.plan.processes == sizes.processes[0] and not one.plan.peers:
+            by_mounts.setdefault(one.name, []).append((one.mounts, point))
+    panels = [
+        plot.Panel("Processes", "processes in 50 containers", _lines(BY_PROCESSES, by_processes)),
+        plot.Panel("Mounts", "mounts, of all mount namespaces", _lines(BY_MOUNTS, by_mounts)),
+    ]
+    return plot.svg(panels, report.machine())
+
+
+def _publish(sizes: Sizes, results: list[Result], costs: dict[str, Memory]) -> None:
+    """Writes it all, and prints what is for people."""
+    parts = [report.machine() + "\n"]
+    parts += [report.times(plan, results) for plan in sizes.plans()]
+    parts += [report.left_out(), report.memory(costs)]
+    parts += [report.verdicts(targets.judge(sizes, results, costs))]
+    if sizes is measure.QUICK:
+        parts.append("Scenes as small as these say whether the benchmark works, and little else.\n")
+    text = "\n".join(parts)
+    (RESULTS / "report.md").write_text(text, encoding="utf-8")
+    report.write_results(RESULTS / "results.csv", results)
+    (RESULTS / "plot.svg").write_text(_plot(sizes, results), encoding="utf-8")
+    print(f"\n{text}", flush=True)
+
+
+def _bench(sizes: Sizes) -> None:
+    began = time.monotonic()
+    results: list[Result] = []
+    turns: dict[str, list[Measured]] = {}
+    costs: dict[str, Memory] = {}
+    print(report.machine(), flush=True)
+    measure.set_up()
+    plans = sizes.plans()
+    for number, plan in enumerate(plans, 1):
+        print(f"scene {number} of {len(plans)}: {plan.name}", flush=True)
+        of_plan, turns[plan.name], costs[plan.name] = measure.measure(plan, sizes.rounds)
+        results += of_plan
+        # What there is, should a later scene fail.
+        report.write_rounds(RESULTS / "rounds.csv", turns)
+    _publish(sizes, results, costs)
+    print(f"measured for {time.monotonic() - began:.0f} s")
 
 
 def main() -> int:
@@ -21,8 +105,9 @@ def main() -> int:
     options = parser.parse_args()
     if options.profile:
         profiling.profile(RESULTS)
-        return 0
-    return 1
+    else:
+        _bench(measure.QUICK if options.quick else measure.ALL)
+    return 0
 
 
 if __name__ == "__main__":

@@ -4,17 +4,18 @@
  *
  *	contest ROUNDS
  *
- * reads the contestants from its standard input, one a line, fields separated by tabs:
+ * reads the contestants from its standard input, one a line: a name, what it does, and what with,
+ * separated by tabs. It does one of
  *
- *	NAME read PATH			reads a file to its end
- *	NAME query QUERY		asks /proc/nsinspect and reads the answer to its end
- *	NAME procfs			reads what /proc has of each process that a task record has
- *	NAME procfs+mountinfo		the same, and one mountinfo for each mount namespace met
- *	NAME mountinfo PID...		reads the mountinfo of these processes
- *	NAME statmount			listns(), listmount() and statmount(): all mounts
- *	NAME listns			listns(), and what ioctl()s tell of each namespace
- *	NAME run COMMAND		runs a program, with its output in the file OUTPUT
- *	NAME run-for PID... -- COMMAND	runs a program for each process, whose pid is put for %
+ *	read PATH		reads a file to its end
+ *	query QUERY		asks /proc/nsinspect and reads the answer to its end
+ *	procfs			reads what /proc has of each process that a task record has
+ *	procfs+mountinfo	the same, and one mountinfo for each mount namespace met
+ *	mountinfo PID...	reads the mountinfo of these processes
+ *	statmount		listns(), listmount() and statmount(): all mounts
+ *	listns			listns(), and what ioctl()s tell of each namespace
+ *	run COMMAND		runs a program, with its output in /tmp/contest-NAME
+ *	run-for PID... -- COMMAND	runs a program for each process, whose pid is put for %
  *
  * The pids, and the words of a command, are separated by blanks. A first round, number 0, warms up.
  * In each later round each contestant is run until it took SHARE_NS, once at least, and the round's
@@ -53,7 +54,6 @@
 #define MAX_WORDS 2048
 #define MAX_NAMESPACES 4096
 #define MAX_MOUNTS 32768
-#define OUTPUT "/tmp/contest-output"
 
 /* Newer than the headers that this is compiled with. */
 #ifndef __NR_statmount
@@ -132,7 +132,7 @@ static long long now(void)
 	return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
-/* --- files -------------------------------------------------------------------------------------- */
+/* --- files -------------------------------------------------------------------------------- */
 
 static long long count_lines(const char *text, size_t size)
 {
@@ -184,7 +184,7 @@ static struct result run_query(const struct contestant *self)
 	return result;
 }
 
-/* --- procfs ------------------------------------------------------------------------------------- */
+/* --- procfs ------------------------------------------------------------------------------- */
 
 /* The mount namespaces whose mountinfo was read. */
 static struct {
@@ -320,7 +320,7 @@ static struct result run_mountinfo(const struct contestant *self)
 	return result;
 }
 
-/* --- system calls ------------------------------------------------------------------------------- */
+/* --- system calls ------------------------------------------------------------------------- */
 
 static int list_namespaces(uint32_t type, uint64_t *ids)
 {
@@ -430,7 +430,7 @@ static struct result run_listns(const struct contestant *self)
 	return result;
 }
 
-/* --- programs ----------------------------------------------------------------------------------- */
+/* --- programs ----------------------------------------------------------------------------- */
 
 static void split(char *text, char **words)
 {
@@ -468,12 +468,15 @@ static void run_program(char **words, int output)
 	}
 }
 
-static int open_output(void)
+static int open_output(const struct contestant *self)
 {
-	int fd = open(OUTPUT, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+	char path[64];
+	int fd;
 
+	snprintf(path, sizeof(path), "/tmp/contest-%s", self->name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0)
-		fail(OUTPUT);
+		fail("%s", path);
 	return fd;
 }
 
@@ -489,7 +492,7 @@ static struct result run_command(const struct contestant *self)
 {
 	static char *words[MAX_WORDS];
 	char *command = strdup(self->argument);
-	int output = open_output();
+	int output = open_output(self);
 
 	split(command, words);
 	run_program(words, output);
@@ -501,7 +504,7 @@ static struct result run_for_each(const struct contestant *self)
 {
 	static char *words[MAX_WORDS];
 	char *text = strdup(self->argument);
-	int output = open_output();
+	int output = open_output(self);
 	char **command = words;
 	char **pid_word;
 
@@ -522,7 +525,7 @@ static struct result run_for_each(const struct contestant *self)
 	return close_output(output);
 }
 
-/* --- the contest -------------------------------------------------------------------------------- */
+/* --- the contest -------------------------------------------------------------------------- */
 
 static const struct {
 	const char *name;
@@ -600,7 +603,7 @@ int main(int argc, char **argv)
 	memset(buffer, 1, sizeof(buffer));
 	for (int round = 0; round <= rounds; round++) {
 		count_records = round == 0;
-		/* Each round begins with another one, so that nobody always comes after the same. */
+		/* Each round begins with another one: nobody always comes after the same. */
 		for (int i = 0; i < nr_contestants; i++) {
 			struct contestant *next = &contestants[(round + i) % nr_contestants];
 

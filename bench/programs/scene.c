@@ -6,13 +6,13 @@
  *
  * Each container has a pid, mount, UTS, IPC, network and cgroup namespace of its own, a cgroup, and
  * MOUNTS mounts, those that it inherits among them. The PROCESSES are spread over all containers.
- * SLAVES is the number of slave mounts in one more mount namespace, 0 for none; their masters are in
- * another one. Each slave has a master of its own; with "peers" all masters are one peer group.
+ * SLAVES is the number of slave mounts in one more mount namespace, 0 for none; their masters are
+ * in another one. Each slave has a master of its own; with "peers" all masters are one peer group.
  *
  * When everything is there, it prints
  *
- *	member PID PROCESSES MOUNTS	one line for each mount namespace: a process in it, how many
- *					there are, and how many mounts
+ *	member PID PROCESSES MOUNTS	for each mount namespace: a process in it, how many there
+ *					are, and how many mounts
  *	ready
  *
  * and stays until its standard input ends. Whatever it cannot make is an error: it says so, takes
@@ -98,7 +98,8 @@ static int count_mounts(void)
 	if (fd < 0 || ioctl(fd, NS_MNT_GET_INFO, &info))
 		fail("counting mounts");
 	close(fd);
-	return info.nr_mounts;
+	/* It leaves out the root. */
+	return info.nr_mounts + 1;
 }
 
 static void __attribute__((noreturn)) idle(void)
@@ -253,8 +254,8 @@ static pid_t start(unsigned long flags, struct report (*make)(const struct plan 
 }
 
 /*
- * The death of a container's first process takes the others with it, and waiting for it is over when
- * the last one is gone.
+ * The death of a container's first process takes the others with it, and waiting for it is over
+ * when the last one is gone.
  */
 static void take_down(void)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A BPF iterator over all processes: of each its number in every pid namespace that it is in, and the
- * namespaces of its nsproxy. Pinned in a BPF file system it is a file that one reads, as
+ * A BPF iterator over all processes: of each its number in every pid namespace that it is in, and
+ * the namespaces of its nsproxy. Pinned in a BPF file system it is a file that one reads, as
  * /proc/nsinspect is.
  */
 

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which scenes there are, and who is measured in each."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import contest
+import scene
+import verify
+from contest import Contestant, Measured
+from scene import Plan, Scene
+
+FULL = "nsinspect"
+TASKS = "nsinspect show=tasks"
+SPACES = "nsinspect show=ns"
+MOUNTS = "nsinspect show=mounts"
+PID = "nsinspect pid="
+UPID = "nsinspect upid="
+NS = "nsinspect ns="
+TMPFS = "tmpfs file"
+BPF = "BPF iterator"
+PROCFS = "procfs scan"
+PROCFS_MOUNTS = "procfs scan, mountinfo"
+MOUNTINFO = "mountinfo"
+STATMOUNT = "listmount, statmount"
+LISTNS = "listns, ioctl"
+LSNS = "lsns"
+FINDMNT = "findmnt -N"
+
+PEER = {
+    TMPFS: FULL,
+    BPF: TASKS,
+    PROCFS: TASKS,
+    PROCFS_MOUNTS: FULL,
+    MOUNTINFO: MOUNTS,
+    STATMOUNT: MOUNTS,
+    LISTNS: SPACES,
+    LSNS: SPACES,
+    FINDMNT: MOUNTS,
+}
+"""What of nsinspect answers the same question as another contestant."""
+
+LEFT_OUT = {
+    TASKS: "namespaces, mounts",
+    SPACES: "processes, mounts",
+    MOUNTS: "processes, namespaces",
+    TMPFS: "nothing: a copy of the text, read as the text is; the limit",
+    BPF: "process groups, sessions, parent, ids, threads, state, kind, start; user, pid_for_children and "
+    "time_for_children namespaces; root, cgroup; all namespaces as such, mounts",
+    PROCFS: "which namespace each pid counts in, chroot, start to the nanosecond; all namespaces as such, "
+    "mounts",
+    PROCFS_MOUNTS: "the same, and namespaces without processes, mounts out of their reader's reach, 64-bit "
+    "mount ids",
+    MOUNTINFO: "mount namespaces without processes, mounts out of reach, 64-bit ids; how to find a process "
+    "for each namespace",
+    STATMOUNT: "nothing of mountinfo; mounts out of reach",
+    LISTNS: "how many processes each has, references, reaper, limits, names, mount counts",
+    LSNS: "processes but the oldest of each namespace, references, levels, mounts",
+    FINDMNT: "as mountinfo",
+}
+"""Which facts of the full text a contestant does not tell."""
+
+_FINDMNT_COLUMNS = (
+    "ID,PARENT,MAJ:MIN,FSROOT,TARGET,VFS-OPTIONS,PROPAGATION,OPT-FIELDS,FSTYPE,SOURCE,FS-OPTIONS"
+)
+_COPY = Path("/tmp/nsinspect-text")
+_ITERATOR = Path("/sys/fs/bpf/tasks")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the scenes are."""
+
+    processes: tuple[int, int, int, int]
+    """The smallest; that of time per record; that of the comparison; the largest."""
+    few_mounts: int
+    """Of each container, for the time per record."""
+    many_mounts: int
+    mounts: int = 40
+    slaves: int = 1000
+    rounds: int = 7
+
+    @property
+    def total_mounts(self) -> tuple[int, int]:
+        """Of all containers, for the time per record."""
+        return self.few_mounts * scene.CONTAINERS, self.many_mounts * scene.CONTAINERS
+
+    def plans(self) -> list[Plan]:
+        """All scenes, in the order in which they are measured."""
+        small = self.processes[0]
+        plans = [Plan(f"{n} processes", n, self.mounts, self.slaves) for n in self.processes]
+        for total in self.total_mounts:
+            plans.append(Plan(f"{total} mounts", small, total // scene.CONTAINERS))
+        plans.append(Plan("one peer group", small, self.mounts, self.slaves, peers=True))
+        return plans
+
+
+ALL = Sizes((100, 1000, 8000, 16000), few_mounts=20, many_mounts=200)
+QUICK = Sizes((100, 200, 400, 800), few_mounts=20, many_mounts=40, slaves=100, rounds=3)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one contestant took in one scene, all rounds together."""
+
+    plan: Plan
+    tasks: int
+    """Records of this kind in the full text."""
+    mounts: int
+    name: str
+    bytes: int
+    records: int
+    rounds: int
+    median: float
+    """Nanoseconds, as are the others."""
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a snapshot's reader was charged for, in bytes."""
+
+    text: int
+    peak: int
+    held: int
+    left: int
+
+
+def set_up() -> None:
+    """Makes the kernel ready for those who need more than it has at boot."""
+    subprocess.run(["mount", "-t", "bpf", "bpf", _ITERATOR.parent], check=True)
+    program = scene.PROGRAMS / "tasks.bpf.o"
+    subprocess.run(["bpftool", "iter", "pin", program, _ITERATOR], check=True)
+    Path("/sys/fs/cgroup/cgroup.subtree_control").write_text("+memory", encoding="ascii")
+
+
+def _inum(pid: int, kind: str) -> int:
+    return os.stat(f"/proc/{pid}/ns/{kind}").st_ino
+
+
+def contestants(made: Scene) -> list[Contestant]:
+    """Who is measured in this scene."""
+    # Both namespaces of the slave mounts are among them.
+    pids = " ".join(map(str, [1, *(member.pid for member in made.members)]))
+    mounts = [
+        Contestant(FULL, "read", contest.PROC_FILE),
+        Contestant(MOUNTS, "query", "show=mounts"),
+        Contestant(TMPFS, "read", str(_COPY)),
+        Contestant(MOUNTINFO, "mountinfo", pids),
+        Contestant(STATMOUNT, "statmount"),
+        Contestant(FINDMNT, "run-for", f"{pids} -- findmnt -N % --json --list -o {_FINDMNT_COLUMNS}"),
+    ]
+    if not made.plan.slaves or made.plan.peers:
+        return mounts
+    one = made.containers[len(made.containers) // 2].pid
+    return [
+        *mounts,
+        Contestant(TASKS, "query", "show=tasks"),
+        Contestant(SPACES, "query", "show=ns"),
+        Contestant(PID, "query", f"pid={one}"),
+        Contestant(UPID, "query", f"upid=1@{_inum(one, 'pid')}"),
+        Contestant(NS, "query", f"ns={_inum(one, 'mnt')}"),
+        Contestant(BPF, "read", str(_ITERATOR)),
+        Contestant(PROCFS, "procfs"),
+        Contestant(PROCFS_MOUNTS, "procfs+mountinfo"),
+        Contestant(LISTNS, "listns"),
+        Contestant(LSNS, "run", "lsns --json --output-all"),
+    ]
+
+
+class _Progress:
+    """Says which round runs, and who makes it long."""
+
+    def __init__(self, rounds: int) -> None:
+        self._rounds = rounds
+        self._last = -1
+
+    def __call__(self, turn: Measured) -> None:
+        if turn.round > self._last:
+            self._last = turn.round
+            what = f"round {turn.round} of {self._rounds}" if turn.round else "warming up"
+            print(f"  {what}", flush=True)
+        if turn.nanoseconds > 10e9:
+            print(f"    {turn.name}: {turn.nanoseconds / 1e9:.0f} s", flush=True)
+
+
+def _summary(made: Scene, seen: verify.Seen, turns: list[Measured]) -> Result:
+    """One contestant's result."""
+    counted = [turn.nanoseconds for turn in turns if turn.round]
+    return Result(
+        plan=made.plan,
+        tasks=seen.tasks,
+        mounts=seen.mounts,
+        name=turns[0].name,
+        bytes=turns[0].bytes,
+        records=turns[0].records,
+        rounds=len(counted),
+        median=statistics.median(counted),
+        least=min(counted),
+        most=max(counted),
+    )
+
+
+def measure(plan: Plan, rounds: int) -> tuple[list[Result], list[Measured], Memory]:
+    """Makes a scene and measures everybody in it."""
+    began = time.monotonic()
+    with scene.made(plan) as made:
+        print(
+            f"  {made.processes} processes and {made.mounts} mounts are there"
+            f" after {time.monotonic() - began:.1f} s",
+            flush=True,
+        )
+        text = Path(contest.PROC_FILE).read_bytes()
+        seen = verify.check_text(made, text)
+        verify.check_iterator(text, _ITERATOR.read_bytes())
+        _COPY.write_bytes(text)
+        turns = contest.run(contestants(made), rounds, tell=_Progress(rounds))
+        names = dict.fromkeys(turn.name for turn in turns)
+        results = [_summary(made, seen, [turn for turn in turns if turn.name == name]) for name in names]
+        verify.check_others(made, seen, {result.name: result for result in results})
+        return results, turns, memory()
+
+
+def memory() -> Memory:
+    """What a snapshot of this moment costs."""
+    output = subprocess.run(
+        [scene.PROGRAMS / "memory"], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    return Memory(**{name: int(number) for name, number in map(str.split, output.splitlines())})
