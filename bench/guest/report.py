@@ -16,12 +16,13 @@ from targets import Target
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table that reads well as it stands. All columns but the first are to the right, if
-    they begin with a digit."""
+    """A Markdown table that reads well as it stands, with numbers to the right."""
     lines = [list(head), *map(list, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    is_number = [all(line[column][:1].isdigit() or line[column] == "-" for line in lines[1:])
-                 for column in range(len(head))]
+    columns = range(len(head))
+    widths = [max(len(line[column]) for line in lines) for column in columns]
+    is_number = [
+        all(line[column][:1].isdigit() or line[column] == "-" for line in lines[1:]) for column in columns
+    ]
 
     def spell(line: Sequence[str]) -> str:
         cells = [
