@@ -16,7 +16,7 @@ import klog
 import module
 import pace
 import syscalls
-from runner import Failure, check_equal, tell, test
+from runner import Failure, check_equal, tell, test, test_with
 from specimens.cgroups import MOUNT, remove
 from specimens.mounts import BASE, private_namespace
 from zoo import end, spawn
@@ -194,7 +194,8 @@ def _check_scarcity(size: int, kill: bool) -> None:
             _check_answer(reader.tell("r"), size)
 
 
-@test
+# Not on the debug kernel, where filling that much memory takes minutes.
+@test_with(on="stock stock-7.2 rt cloud uml")
 def scarce_memory() -> None:
     """A reader in a memory cgroup that is too small is killed, or gets ENOMEM if it must not be killed."""
     klog.expect(klog.OOM_KILL)
