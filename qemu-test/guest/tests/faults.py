@@ -112,7 +112,9 @@ def _queries(place: Heavy) -> dict[str, list[str]]:
     }
 
 
-@test_with(on="debug uml")
+# Thousands of reads and loads: on User-Mode Linux, where they take half a minute. The debug kernel, which
+# has all that these need, would take ten.
+@test_with(on="uml")
 def faults_in_turn() -> None:
     """Each allocation of open, write and read fails, alone and with all after it: ENOMEM, no more."""
     with aftermath.checked() as (place, complaints):
@@ -131,7 +133,7 @@ def faults_in_turn() -> None:
         tell(f"faults injected: {tally.injected}")
 
 
-@test_with(on="debug uml")
+@test_with(on="uml")
 def faults_at_random() -> None:
     """Allocations of a reader fail at 1 to 50 percent: each call succeeds or gets ENOMEM."""
     with aftermath.checked() as (place, complaints):
@@ -157,7 +159,7 @@ def _ready_to_load() -> Iterator[None]:
         module.ensure_loaded()
 
 
-@test_with(on="debug uml")
+@test_with(on="uml")
 def faults_on_load() -> None:
     """Allocations of insmod fail, in turn and at random: it gets ENOMEM, and leaves nothing."""
     klog.expect(klog.LOADER)
