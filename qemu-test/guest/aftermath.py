@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ import module
 import nsfs
 import syscalls
 from format1 import Document
-from runner import check
+from runner import Failure, check
 from specimens import heavy
 from specimens.heavy import Heavy
 
@@ -106,6 +107,12 @@ def _unused() -> list[str]:
     return complaints
 
 
+def _words(error: Exception) -> list[str]:
+    if isinstance(error, Failure):
+        return [str(argument) for argument in error.args]
+    return ["".join(traceback.format_exception(error)).rstrip()]
+
+
 @contextlib.contextmanager
 def checked() -> Iterator[tuple[Heavy, list[str]]]:
     """For what must not leave anything behind; the module is loaded before and afterwards.
@@ -121,7 +128,10 @@ def checked() -> Iterator[tuple[Heavy, list[str]]]:
     with contextlib.ExitStack() as stack:
         found = heavy.settle(stack)
         references = _references(module.read_document())
-        yield found, complaints
+        try:
+            yield found, complaints
+        except Exception as error:
+            raise Failure(*complaints, *_words(error)) from error
         now = _references(module.read_document())
         for one in sorted(references.keys() | now.keys()):
             if references.get(one) != now.get(one):

@@ -59,21 +59,22 @@ def _is_new(description: str) -> bool:
     return int(found[1]) >= _cleared_at
 
 
+def _is_hidden(description: str) -> bool:
+    """Whether it is memory that the kernel holds in stock for code, which it finds without pointers."""
+    return "execmem_" in description
+
+
 def _found() -> dict[str, str]:
     """What the last scan has found, by address."""
     with open(_FILE, encoding="utf-8", errors="backslashreplace") as file:
         text = file.read()
     objects = ["unreferenced object " + part for part in text.split("unreferenced object ")[1:]]
-    return {one.split()[2]: one.rstrip() for one in objects if _is_new(one)}
+    return {one.split()[2]: one.rstrip() for one in objects if _is_new(one) and not _is_hidden(one)}
 
 
 def clear() -> None:
-    """Has the kernel forget what it has found up to now: what boot leaves behind, for one."""
+    """From now on, `leaks` tells of nothing that is there already: what boot has left behind, for one."""
     global _cleared_at
-    with open("/proc/uptime", encoding="ascii") as file:
-        uptime = float(file.read().split()[0])
-    time.sleep(max(0.0, _MIN_AGE + 1 - uptime))
-    _scan()
     _command(b"clear")
     _cleared_at = _jiffies()
 

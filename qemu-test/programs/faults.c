@@ -7,6 +7,8 @@
  * METHOD
  *   once        the first allocation of the call fails, at the next try the second one, and so on
  *               until there are no more
+ *   twice       the same, but the next few fail, too: so many that a vector of the module's, which
+ *               tries to grow by one way after the other, cannot grow, but what comes after it can
  *   from        the same, but all allocations after that one fail, too
  *   chance=N    allocations fail at random, as often as it has been set up, in N calls
  *
@@ -21,10 +23,9 @@
  * faults, but for the fields that change by themselves. If it fails, the next call on the same
  * file, or a reader who opens it anew, gets that text; of a module that was not loaded nothing is
  * left. Each violation is told in a line of its own; the last line tells the figures:
- *   calls=N enomem=N tolerated=N other=N
- * "other" are the errors of a load that the kernel itself has turned ENOMEM into. "tolerated" are
- * the calls that succeeded although an allocation failed; with "chance" nobody knows which these
- * are, so there it is all that succeeded.
+ *   calls=N enomem=N tolerated=N faults=N
+ * "tolerated" are the calls that succeeded although an allocation failed; with "chance" nobody knows
+ * which these are, so there it is all that succeeded.
  *
  * Exit status: 0, or 1 if there was a violation, or 2 if something else went wrong.
  */
@@ -46,9 +47,16 @@
 #define TEXT_SIZE (8 << 20)
 #define MAX_CALLS 20000
 #define MAX_COMPLAINTS 20
+/* As good as no limit. */
+#define ANY_NUMBER 1000000000
 
 static int fail_nth_fd, make_it_fail_fd, module_fd = -1;
+/* How many more allocations may fail, of memory of either kind. */
+static const char *const times_files[] = {
+	"/sys/kernel/debug/failslab/times", "/sys/kernel/debug/fail_page_alloc/times",
+};
 static bool is_chance, keeps_failing;
+static unsigned long most_faults = ANY_NUMBER, faults;
 static const char *query;
 static unsigned long call_number;
 static int complaints;
@@ -168,8 +176,11 @@ static void check_text(const char *what, size_t len)
 		at++;
 	while (at > 0 && expected[at - 1] != '\n')
 		at--;
-	complain("%s: the text is another one than without faults: \"%.300s\", should be \"%.300s\"",
-		 what, at < (size_t)left ? text + at : "", at < expected_len ? expected + at : "");
+	const char *got = at < (size_t)left ? text + at : "";
+	const char *wanted = at < expected_len ? expected + at : "";
+
+	complain("%s: the text has \"%.*s\", without faults it has \"%.*s\"", what,
+		 (int)strcspn(got, "\n"), got, (int)strcspn(wanted, "\n"), wanted);
 }
 
 static int open_file(void)
@@ -259,13 +270,55 @@ static void write_number(int fd, unsigned long number)
 	char digits[24];
 	int len = snprintf(digits, sizeof(digits), "%lu", number);
 
-	if (pwrite(fd, digits, len, 0) != len)
+	if (write(fd, digits, len) != len)
 		die("switching faults");
+}
+
+/* Files of debugfs know no pread(2), and those of procfs no lseek(2). */
+static unsigned long read_number(int fd, bool is_debugfs)
+{
+	char digits[24] = {};
+	ssize_t len = is_debugfs ? read(fd, digits, sizeof(digits) - 1) :
+				   pread(fd, digits, sizeof(digits) - 1, 0);
+
+	if (len <= 0)
+		die("reading how many faults there were");
+	return strtoul(digits, NULL, 10);
+}
+
+static int open_or_die(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC);
+
+	if (fd < 0)
+		die("%s", path);
+	return fd;
+}
+
+static void limit_faults(void)
+{
+	for (int i = 0; i < 2; i++) {
+		int fd = open_or_die(times_files[i], O_WRONLY);
+
+		write_number(fd, most_faults);
+		close(fd);
+	}
+}
+
+static void count_faults(void)
+{
+	for (int i = 0; i < 2; i++) {
+		int fd = open_or_die(times_files[i], O_RDONLY);
+
+		faults += most_faults - read_number(fd, true);
+		close(fd);
+	}
 }
 
 /* From here to disarm() nothing may be allocated but by the call that is tested. */
 static void arm(void)
 {
+	limit_faults();
 	if (keeps_failing || is_chance)
 		write_number(make_it_fail_fd, 1);
 	if (!is_chance)
@@ -275,18 +328,18 @@ static void arm(void)
 /* Returns whether an allocation was made to fail. */
 static bool disarm(void)
 {
-	char digits[24] = {};
 	int error = errno;
+	bool faulty = true;
 
 	if (keeps_failing || is_chance)
 		write_number(make_it_fail_fd, 0);
 	if (!is_chance) {
-		if (pread(fail_nth_fd, digits, sizeof(digits) - 1, 0) <= 0)
-			die("reading fail-nth");
+		faulty = read_number(fail_nth_fd, false) == 0;
 		write_number(fail_nth_fd, 0);
 	}
+	count_faults();
 	errno = error;
-	return is_chance || !atoi(digits);
+	return faulty;
 }
 
 /* --- scenarios ---------------------------------------------------------------------------- */
@@ -413,13 +466,6 @@ static void check_gone(void)
 		complain("%s is there without the module", MODULE_DIR);
 }
 
-/* Whether finit_module() may fail with this error, because the kernel makes it of ENOMEM. */
-static bool is_loaders_own(int error)
-{
-	(void)error;
-	return false;
-}
-
 static struct outcome try_insmod(void)
 {
 	struct outcome outcome;
@@ -428,8 +474,7 @@ static struct outcome try_insmod(void)
 	outcome.error = load() ? errno : 0;
 	outcome.faulty = disarm();
 	if (outcome.error) {
-		if (!is_loaders_own(outcome.error))
-			is_clean(outcome);
+		is_clean(outcome);
 		check_gone();
 		if (load()) {
 			complain("the next load: %s", strerror(errno));
@@ -452,15 +497,6 @@ static const struct {
 
 /* --- main --------------------------------------------------------------------------------- */
 
-static int open_or_die(const char *path, int flags)
-{
-	int fd = open(path, flags | O_CLOEXEC);
-
-	if (fd < 0)
-		die("%s", path);
-	return fd;
-}
-
 /* Memory that is there, and stays. */
 static char *fixed_memory(size_t size)
 {
@@ -476,15 +512,18 @@ static char *fixed_memory(size_t size)
 int main(int argc, char **argv)
 {
 	struct outcome (*try)(void) = NULL;
-	unsigned long calls = MAX_CALLS, enomem = 0, tolerated = 0, other = 0;
+	unsigned long calls = MAX_CALLS, enomem = 0, tolerated = 0;
 
 	if (argc < 3)
 		die("too few arguments");
 	if (!strncmp(argv[1], "chance=", 7)) {
 		is_chance = true;
 		calls = strtoul(argv[1] + 7, NULL, 10);
-	} else {
-		keeps_failing = !strcmp(argv[1], "from");
+	} else if (strcmp(argv[1], "once")) {
+		keeps_failing = true;
+		/* A small vector tries twice for memory of the one kind, a large one twice for the other. */
+		if (!strcmp(argv[1], "twice"))
+			most_faults = 2;
 	}
 	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++)
 		if (!strcmp(scenarios[i].name, argv[2]))
@@ -520,12 +559,10 @@ int main(int argc, char **argv)
 			tolerated++;
 		else if (outcome.error == ENOMEM)
 			enomem++;
-		else
-			other++;
 	}
 	if (!is_chance && call_number > calls)
 		complain("there is no end of it");
-	printf("calls=%lu enomem=%lu tolerated=%lu other=%lu\n", call_number - 1, enomem, tolerated,
-	       other);
+	printf("calls=%lu enomem=%lu tolerated=%lu faults=%lu\n", call_number - 1, enomem, tolerated,
+	       faults);
 	return complaints ? 1 : 0;
 }
