@@ -70,11 +70,18 @@ configure_kernel() {
     ((missing == 0)) || { echo "the configuration lacks $missing lines that kernels/*.config want"; exit 1; }
 }
 
+# User-Mode Linux is compiled for the large code model. Clang then puts variables into sections of
+# their own, .lbss among them, which the linker script does not know: they come behind what is said
+# to be all data, where kmemleak does not look, and what they alone point at would be leaked. So only
+# the largest, as the stack for interrupts, are to be called large: of .bss they would change the
+# alignment, and leave a hole before it that nobody can read. (The vDSO, for another code model, has
+# no use for the option.)
 build_kernel() {
     local -a options=(LLVM=1 "LOCALVERSION=-$1" "-j$(nproc)")
     cd /kernel/tree
     mkdir /kernel/modules
     if [[ $1 == uml ]]; then
+        options+=('KCFLAGS=-mlarge-data-threshold=16383 -Wno-unused-command-line-argument')
         make "${options[@]}" ARCH=um linux modules_prepare </dev/null
         # What exports symbols is the kernel alone, for it has no modules.
         cp vmlinux.symvers Module.symvers
