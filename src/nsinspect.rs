@@ -10,11 +10,14 @@
 //! * [`snapshot`] collects what they say into plain data of its own.
 //! * [`render`] writes that as text, in the pieces of [`text`].
 //! * [`proc_file`] ties them together: it decides who may read, and when a snapshot is taken.
+//!
+//! [`steps`] counts what they do, for tests only.
 
 mod proc_file;
 mod query;
 mod render;
 mod snapshot;
+mod steps;
 mod sys;
 mod text;
 
@@ -35,6 +38,8 @@ module! {
 struct NsInspect {
     /// Dropped first and last: when it is, no code of the module runs any more.
     _file: Registration<NsInspectFile>,
+    #[cfg(CONFIG_KUNIT = "y")]
+    _steps: steps::Shown,
 }
 
 impl kernel::Module for NsInspect {
@@ -42,6 +47,8 @@ impl kernel::Module for NsInspect {
         let sources = Sources::find()?;
         Ok(Self {
             _file: Registration::new(c"nsinspect", sources)?,
+            #[cfg(CONFIG_KUNIT = "y")]
+            _steps: steps::show()?,
         })
     }
 }

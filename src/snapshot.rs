@@ -48,6 +48,7 @@ use kernel::{
 pub(crate) use tasks::Spaces;
 use tasks::{
     Filter,
+    NsSet,
     Tasks,
     MAX_CGROUP_PATH, //
 };
@@ -224,7 +225,7 @@ impl Snapshot {
         let is_one = query.pid.is_some() || query.upid.is_some();
         let filter = Filter {
             ns: query.ns,
-            mnt: with_device.as_deref(),
+            mnt: with_device.as_ref(),
             threads: show.threads,
         };
         let tasks = Self::tasks_of(sources, query, filter)?;
@@ -243,7 +244,7 @@ impl Snapshot {
         };
         snapshot.locate_roots(sources)?;
         if show.ns || show.mounts {
-            snapshot.add_namespaces(sources, query, with_device.as_deref(), file, mounts)?;
+            snapshot.add_namespaces(sources, query, with_device.as_ref(), file, mounts)?;
         }
         if is_one {
             // Only now: what refers to it may be kept where it is not.
@@ -259,7 +260,7 @@ impl Snapshot {
         &mut self,
         sources: &Sources,
         query: &Query,
-        with_device: Option<&[Inum]>,
+        with_device: Option<&NsSet>,
         file: &LocalFile,
         mounts: &mut impl MountSink,
     ) -> Result {
@@ -270,7 +271,7 @@ impl Snapshot {
             (show.ns || kind == Kind::Mnt)
                 && query.ns.is_none_or(|ns| inum.get() == ns)
                 && subject.is_none_or(|subject| subject.refers_to(inum))
-                && with_device.is_none_or(|mnt| mnt.contains(&inum))
+                && with_device.is_none_or(|mnt| mnt.find(inum).is_some())
         })?;
         let mut view = View {
             line: LineBuf::new(Options::of_system(query.propagate_from))?,
@@ -504,9 +505,10 @@ impl Snapshot {
 
 impl Sources {
     /// The mount namespaces that have a mount of a device.
-    fn mnt_namespaces_with(&self, device: Device) -> Result<KVVec<Inum>> {
-        let mut with_device = KVVec::new();
-        for namespace in &self.namespaces.collect(|kind, _| kind == Kind::Mnt)? {
+    fn mnt_namespaces_with(&self, device: Device) -> Result<NsSet> {
+        let namespaces = self.namespaces.collect(|kind, _| kind == Kind::Mnt)?;
+        let mut with_device = NsSet::with_capacity(namespaces.len())?;
+        for namespace in &namespaces {
             let (Some(mnt), Some(inum)) = (namespace.as_mnt(), namespace.inum()) else {
                 continue;
             };
@@ -523,7 +525,8 @@ impl Sources {
             }
             drop(sem);
             if has_device {
-                with_device.push(inum, memory::charged())?;
+                // There is room for all.
+                let _ = with_device.find_or_add(inum, || Ok(inum));
             }
         }
         Ok(with_device)

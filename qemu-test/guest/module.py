@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import format1
 import syscalls
@@ -11,6 +12,7 @@ from format1 import Document
 
 NAME = b"nsinspect"
 PROC_FILE = "/proc/nsinspect"
+_STEPS_FILE = "/sys/kernel/debug/nsinspect/steps"
 
 
 def is_loaded() -> bool:
@@ -42,6 +44,15 @@ def ensure_unloaded() -> None:
     """Unloads it if it is loaded."""
     if is_loaded():
         unload()
+
+
+def steps() -> dict[str, int]:
+    """What it has done since it was loaded, by kind of step; empty on kernels where it does not count."""
+    try:
+        with open(_STEPS_FILE, encoding="ascii") as file:
+            return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", file.read())}
+    except FileNotFoundError:
+        return {}
 
 
 def open_file() -> int:

@@ -4,7 +4,13 @@
 
 #![deny(unsafe_code)]
 
-use crate::sys::memory;
+use crate::{
+    steps::{
+        self,
+        Step, //
+    },
+    sys::memory, //
+};
 use kernel::prelude::*;
 
 /// There is no room left for what was to be added.
@@ -125,6 +131,7 @@ impl<T: Keyed> Interner<T> {
         // CAST: Any part of the hash will do.
         let mut at = (T::hash(key) >> 32) as usize & mask;
         loop {
+            steps::count(Step::Probe);
             let place = self.places.get_mut(at).ok_or(Full)?;
             if *place == VACANT {
                 // Before the item is made, since it cannot be dropped here.
@@ -148,6 +155,7 @@ impl<T: Keyed> Interner<T> {
         // CAST: Any part of the hash will do.
         let mut at = (T::hash(key) >> 32) as usize & mask;
         loop {
+            steps::count(Step::Probe);
             // CAST: An index into memory; that of a vacant place is none.
             let item = self.items.items().get(*self.places.get(at)? as usize)?;
             if item.key() == key {

@@ -16,32 +16,38 @@ use super::{
     Name,
     TaskRecord, //
 };
-use crate::sys::{
-    cgroup::{
-        Cgroup,
-        NoPath, //
-    },
-    memory,
-    namespace::{
-        Inum,
-        Namespace, //
-    },
-    nsproxy::NsProxy,
-    path::{
-        PathKey,
-        PathRef, //
-    },
-    pid::Pid,
-    task::{
+use crate::{
+    steps::{
         self,
-        for_each_process,
-        Breaks,
-        Found,
-        HeldTask,
-        PidType,
-        Task,
-        Walk, //
+        Step, //
     },
+    sys::{
+        cgroup::{
+            Cgroup,
+            NoPath, //
+        },
+        memory,
+        namespace::{
+            Inum,
+            Namespace, //
+        },
+        nsproxy::NsProxy,
+        path::{
+            PathKey,
+            PathRef, //
+        },
+        pid::Pid,
+        task::{
+            self,
+            for_each_process,
+            Breaks,
+            Found,
+            HeldTask,
+            PidType,
+            Task,
+            Walk, //
+        },
+    }, //
 };
 use core::{
     convert::Infallible,
@@ -61,6 +67,21 @@ const LOST_WALKS: u32 = 3;
 /// The longest path of a cgroup that is shown in full, in bytes.
 pub(super) const MAX_CGROUP_PATH: usize = 1 << 16;
 
+/// A set of namespaces.
+pub(super) type NsSet = Interner<Inum>;
+
+impl Keyed for Inum {
+    type Key = Inum;
+
+    fn key(&self) -> Inum {
+        *self
+    }
+
+    fn hash(key: Inum) -> u64 {
+        spread(key.get().into())
+    }
+}
+
 /// How many processes are in a namespace.
 struct Count {
     ns: Inum,
@@ -75,7 +96,7 @@ impl Keyed for Count {
     }
 
     fn hash(key: Inum) -> u64 {
-        spread(key.get().into())
+        Inum::hash(key)
     }
 }
 
@@ -133,7 +154,7 @@ pub(super) struct Filter<'a> {
     /// Only what is in the namespace with this inode number.
     pub(super) ns: Option<u32>,
     /// Only what is in one of these mount namespaces.
-    pub(super) mnt: Option<&'a [Inum]>,
+    pub(super) mnt: Option<&'a NsSet>,
     /// Threads, too.
     pub(super) threads: bool,
 }
@@ -141,7 +162,7 @@ pub(super) struct Filter<'a> {
 impl Filter<'_> {
     fn keeps(&self, spaces: &Spaces) -> bool {
         let is_in = |ns: u32| Inum::new(ns).is_some_and(|ns| spaces.is_in(ns));
-        let in_mnt = |mnt: &[Inum]| spaces.mnt().is_some_and(|own| mnt.contains(&own));
+        let in_mnt = |mnt: &NsSet| spaces.mnt().is_some_and(|own| mnt.find(own).is_some());
         self.ns.is_none_or(is_in) && self.mnt.is_none_or(in_mnt)
     }
 }
@@ -207,6 +228,46 @@ struct SpacesCount {
     tasks: u32,
 }
 
+/// How much there is to collect.
+#[derive(Default)]
+struct Amount {
+    processes: usize,
+    threads: usize,
+    levels: usize,
+}
+
+impl Amount {
+    /// Counts all, whatever the filter keeps: to look that up for each would take as long as to
+    /// collect it.
+    fn of_all(filter: Filter<'_>) -> Self {
+        let mut amount = Self::default();
+        let Ok(_) = for_each_process(Breaks::None, |task| {
+            let threads = if filter.threads {
+                // CAST: As many threads as there can be.
+                task.threads() as usize
+            } else {
+                0
+            };
+            let level = task.pid().map_or(0, |pid| pid.level());
+            // CAST: At most `MAX_PID_NS_LEVEL`.
+            let levels = (level as usize + 1).saturating_mul(threads.saturating_add(1));
+            amount.processes = amount.processes.saturating_add(1);
+            amount.threads = amount.threads.saturating_add(threads);
+            amount.levels = amount.levels.saturating_add(levels);
+            ControlFlow::<Infallible>::Continue(())
+        });
+        amount.processes = Self::and_some(amount.processes);
+        amount.threads = Self::and_some(amount.threads);
+        amount.levels = Self::and_some(amount.levels);
+        amount
+    }
+
+    /// Some more, for those that are born meanwhile.
+    fn and_some(count: usize) -> usize {
+        count.saturating_add(count / 8).saturating_add(64)
+    }
+}
+
 /// What is collected about processes and threads.
 pub(super) struct Tasks {
     pub(super) processes: Reserved<TaskRecord>,
@@ -230,23 +291,23 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    /// Nothing yet, and room for `room` processes.
+    /// Nothing yet, and room for that much.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
-    fn with_room(room: usize) -> Result<Self> {
-        // In most systems one or two levels, and far fewer roots and cgroups than processes, are
-        // all there is.
+    fn with_room(room: Amount) -> Result<Self> {
+        // Most processes share namespaces, roots and cgroups with others.
+        let distinct = (room.processes / 8).max(room.processes.min(64));
         Ok(Self {
-            processes: Reserved::with_capacity(room)?,
-            threads: Reserved::with_capacity(0)?,
-            levels: Reserved::with_capacity(room.saturating_add(room / 2))?,
-            spaces: Interner::with_capacity(room.min(64))?,
-            roots: Interner::with_capacity(room.min(64))?,
-            cgroups: Interner::with_capacity(room.min(128))?,
-            cgroup_paths: Reserved::with_capacity(room.min(128) * 64)?,
-            visited: Reserved::with_capacity(room)?,
+            processes: Reserved::with_capacity(room.processes)?,
+            threads: Reserved::with_capacity(room.threads)?,
+            levels: Reserved::with_capacity(room.levels)?,
+            spaces: Interner::with_capacity(distinct)?,
+            roots: Interner::with_capacity(distinct)?,
+            cgroups: Interner::with_capacity(distinct)?,
+            cgroup_paths: Reserved::with_capacity(distinct.saturating_mul(64))?,
+            visited: Reserved::with_capacity(room.processes)?,
             counts: Interner::with_capacity(0)?,
             scratch: memory::zeros(4096)?,
             scratch_short: false,
@@ -259,7 +320,7 @@ impl Tasks {
     ///
     /// `ENOMEM`
     pub(super) fn none() -> Result<Self> {
-        Self::with_room(1)
+        Self::with_room(Amount::default())
     }
 
     /// Walks the task list, and then looks for processes that are not on it.
@@ -268,13 +329,7 @@ impl Tasks {
     ///
     /// `ENOMEM`
     pub(super) fn collect(filter: Filter<'_>) -> Result<Self> {
-        let mut count = 0_usize;
-        let Ok(_) = for_each_process(Breaks::None, |_| {
-            count = count.saturating_add(1);
-            ControlFlow::<Infallible>::Continue(())
-        });
-        // Some more, for those that are born meanwhile.
-        let mut tasks = Self::with_room(count.saturating_add(count / 8).saturating_add(64))?;
+        let mut tasks = Self::with_room(Amount::of_all(filter))?;
         let mut lost = 0;
         loop {
             let breaks = if lost < LOST_WALKS {
@@ -295,9 +350,13 @@ impl Tasks {
                         return Ok(tasks);
                     }
                 }
-                Ok(Walk::Lost) => lost = lost.saturating_add(1),
+                Ok(Walk::Lost) => {
+                    steps::count(Step::Lost);
+                    lost = lost.saturating_add(1);
+                }
                 Err(Full) => {}
             }
+            steps::count(Step::Restart);
             tasks.restart()?;
         }
     }
@@ -317,7 +376,11 @@ impl Tasks {
             mnt: None,
             threads,
         };
-        let mut tasks = Self::with_room(4)?;
+        let mut tasks = Self::with_room(Amount {
+            processes: 1,
+            threads: 1,
+            levels: 4,
+        })?;
         loop {
             let rcu = rcu::read_lock();
             let added = match task::find(nr, ns, &rcu) {

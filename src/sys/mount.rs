@@ -29,6 +29,10 @@ use super::{
     },
     read_once, //
 };
+use crate::steps::{
+    self,
+    Step, //
+};
 use core::{
     marker::PhantomData,
     ptr::{
@@ -244,6 +248,7 @@ impl<'a> NamespaceSem<'a> {
             if over.is_null() {
                 break;
             }
+            steps::count(Step::Mount);
             top = over;
         }
         // SAFETY: As above.
@@ -331,6 +336,7 @@ impl<'s> Iterator for Mounts<'s> {
 
     fn next(&mut self) -> Option<Mount<'s>> {
         let ptr = NonNull::new(self.next)?;
+        steps::count(Step::Mount);
         let mut seq = bindings::seq_file::default();
         let mut pos = 0;
         // SAFETY: `ptr` is a mount that `start` or `next` returned, and the semaphore has been held
@@ -439,6 +445,7 @@ impl Mount<'_> {
             if ptr::eq(mount, parent) {
                 return false;
             }
+            steps::count(Step::Mount);
             mount = parent;
         }
     }

@@ -17,6 +17,10 @@ use super::{
     pid::Pid,
     read_once, //
 };
+use crate::steps::{
+    self,
+    Step, //
+};
 use core::{
     marker::PhantomData,
     num::NonZeroU32,
@@ -242,6 +246,7 @@ impl<'g> Iterator for Iter<'g> {
         if ptr::eq(self.next, self.head) {
             return None;
         }
+        steps::count(Step::Namespace);
         // SAFETY: By the type invariants, `next` is in a namespace.
         let ns = unsafe {
             kernel::container_of!(

@@ -11,6 +11,10 @@ use super::{
     memory,
     read_once, //
 };
+use crate::steps::{
+    self,
+    Step, //
+};
 use core::{
     marker::PhantomData,
     ptr::{
@@ -278,6 +282,7 @@ impl PathBuf {
                 if ptr::eq(mount, parent) {
                     break WayUp::AtTop;
                 }
+                steps::count(Step::Mount);
                 mount = parent;
                 dentry = mountpoint;
                 continue;
@@ -296,6 +301,7 @@ impl PathBuf {
             };
             needed += self.put_before(needed, name);
             needed += self.put_before(needed, b"/");
+            steps::count(Step::Name);
             dentry = parent;
         };
         if needed == 0 {

@@ -17,6 +17,10 @@ use super::{
     pid::Pid,
     read_once, //
 };
+use crate::steps::{
+    self,
+    Step, //
+};
 use core::{
     convert::Infallible,
     marker::PhantomData,
@@ -95,6 +99,7 @@ pub(crate) fn for_each_process<B>(
                 rcu: &rcu,
                 _not_send: PhantomData,
             };
+            steps::count(Step::Task);
             visited = visited.saturating_add(1);
             let held = (visited == BATCH && breaks == Breaks::Allowed).then(|| task.hold());
             if let ControlFlow::Break(b) = visit(task) {
@@ -106,6 +111,7 @@ pub(crate) fn for_each_process<B>(
                 drop(rcu);
                 // Drops the former place, now outside of RCU.
                 place = Place::At(held);
+                steps::rest();
                 break;
             }
         }
@@ -176,6 +182,7 @@ pub(crate) fn next_by_number<'g>(
 ) -> Option<(i32, Option<Task<'g>>)> {
     // CAST: Both types stand for the kernel's `struct pid_namespace`.
     let ns = (&raw mut kernel::bindings::init_pid_ns).cast();
+    steps::count(Step::Number);
     // SAFETY: The namespace is never freed, and its IDR may be searched under RCU.
     let ptr = unsafe { bindings::find_ge_pid(from, ns) };
     // SAFETY: What was found in the IDR is null or is freed through RCU.
@@ -194,6 +201,7 @@ pub(crate) fn mark_linked(tasks: &[HeldTask], marks: &mut [bool]) {
     // Without breaks, so that it is one walk under one read-side critical section.
     let Ok(_) = for_each_process(Breaks::None, |task| {
         for (held, mark) in tasks.iter().zip(marks.iter_mut()) {
+            steps::count(Step::Probe);
             *mark |= ptr::eq(held.0.as_ptr(), task.ptr);
         }
         ControlFlow::<Infallible>::Continue(())
@@ -377,6 +385,7 @@ impl<'g> Task<'g> {
             let ptr = unsafe { kernel::container_of!(link, bindings::task_struct, thread_node) };
             // INVARIANT: A thread leaves the list with `list_del_rcu()` before it is freed through
             // RCU.
+            steps::count(Step::Task);
             visit(Task {
                 ptr,
                 rcu: self.rcu,
