@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import programs
 from specimens.mounts import BASE, private_namespace
 from syscalls import bind
 
@@ -40,11 +41,6 @@ class Crowd:
     def pid_ns(self) -> int:
         """The outermost of its pid namespaces."""
         return os.stat(f"/proc/{self.init}/ns/pid").st_ino
-
-
-def program(name: str) -> str:
-    """Where one of the tests' C programs is."""
-    return f"{os.path.dirname(os.environ['NSINSPECT_KO'])}/qemu-test/programs/{name}"
 
 
 @contextlib.contextmanager
@@ -94,7 +90,7 @@ def crowd(
     with (
         _threads_max(2 * (tasks + deep + namespaces) + 4096),
         subprocess.Popen(
-            [program("crowd"), *numbers, BASE.decode()],
+            [programs.path("crowd"), *numbers, BASE.decode()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             preexec_fn=prepare,

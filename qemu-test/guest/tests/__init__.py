@@ -28,9 +28,11 @@ def all_tests() -> list[Test]:
         unlisted,
         doubt,
         size,
+        steps,
         interrupted,
         scarcity,
         faults,
+        stress,
     )
 
     return TESTS

@@ -18,6 +18,7 @@ import aftermath
 import klog
 import module
 import pace
+import programs
 from aftermath import Heavy
 from runner import tell, test_with
 
@@ -28,10 +29,6 @@ _KUNIT_GLOB = "/sys/module/kunit/parameters/filter_glob"
 _COPY = "/tmp/nsinspect.ko"
 
 _FIGURES = re.compile(r"calls=(\d+) enomem=(\d+) tolerated=(\d+) faults=(\d+)\n\Z")
-
-
-def _program() -> str:
-    return os.path.join(os.path.dirname(os.environ["NSINSPECT_KO"]), "qemu-test/programs/faults")
 
 
 def _write(path: str, value: object) -> None:
@@ -111,7 +108,7 @@ class _Tally:
         """Runs the program: calls, ENOMEMs, calls that succeeded nevertheless, and faults."""
         with _quiet_console(), _injection(percent):
             done = subprocess.run(
-                [_program(), *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False
+                [programs.path("faults"), *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False
             )
         figures = _FIGURES.search(done.stdout)
         if done.returncode or not figures:

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 import os
-import random
-import re
-import subprocess
 import time
 
 import klog
 import module
 import pace
+import programs
 import syscalls
 import zoo
 from runner import Failure, check_equal, tell, test_with
@@ -33,23 +31,10 @@ def _number(path: str) -> int:
 
 
 def _run(*options: str) -> dict[str, int]:
-    """Runs the program with a seed of its own, and returns its figures."""
-    program = os.path.join(os.path.dirname(os.environ["NSINSPECT_KO"]), "qemu-test/programs/fuzz")
-    seed = random.randrange(1 << 32)
-    done = subprocess.run(
-        [program, "--seed", str(seed), *options],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="ascii",
-        errors="backslashreplace",
-        check=False,
-    )
-    if done.returncode:
-        raise Failure(f"fuzz --seed {seed} {' '.join(options)}: status {done.returncode}", done.stdout)
-    line = done.stdout.strip()
-    tell(line)
-    return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", line)}
+    """Runs the program, and returns its figures."""
+    figures = programs.run_at_random("fuzz", *options)
+    tell(" ".join(f"{name}={number}" for name, number in figures.items()))
+    return figures
 
 
 def _propagate() -> None:

@@ -15,6 +15,7 @@ import aftermath
 import klog
 import module
 import pace
+import programs
 import syscalls
 from runner import Failure, check_equal, tell, test, test_with
 from specimens.cgroups import MOUNT, remove
@@ -96,9 +97,8 @@ class _Reader:
     """The program `reader` in the cgroup."""
 
     def __init__(self) -> None:
-        directory = os.path.dirname(os.environ["NSINSPECT_KO"])
         self._process = subprocess.Popen(
-            [f"{directory}/qemu-test/programs/reader", _CGROUP],
+            [programs.path("reader"), _CGROUP],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -14,11 +14,12 @@ import mountinfo
 import mountlist
 import pace
 import procfs
+import programs
 import syscalls
 import zoo
 from format1 import Document
 from runner import Failure, check, check_equal, tell, test, test_with
-from specimens.crowd import LEVELS, crowd, program
+from specimens.crowd import LEVELS, crowd
 from specimens.mounts import BASE, private_namespace
 
 # On the kernels that check all that they do there is a tenth of everything.
@@ -247,7 +248,7 @@ class Waits:
 def _waits(what: str, rounds: int, *work: str) -> Waits:
     """Runs `latency`, see there."""
     output = subprocess.run(
-        [program("latency"), what, str(rounds), *work], stdout=subprocess.PIPE, check=True
+        [programs.path("latency"), what, str(rounds), *work], stdout=subprocess.PIPE, check=True
     ).stdout
     lines = [[int(number) for number in line.split()] for line in output.splitlines()]
     worst, count, took = zip(*lines, strict=True)

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Reading while everything comes and goes, and the module itself: see programs/churn.
+
+`make test` does it for some seconds, `make stress` for as long as one likes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import aftermath
+import format1
+import module
+import pace
+import programs
+from runner import check_equal, tell, test_with
+from specimens.crowd import crowd
+
+# By default, so that the whole suite does not take much longer.
+_SHORT = {"debug": 20}.get(pace.KIND, 10)
+SECONDS = int(os.environ.get("STRESS_SECONDS") or _SHORT)
+
+# After so many processes a walk of the task list takes a break: `BATCH` of src/sys/task.rs.
+_BATCH = 1024
+# The program, and `aftermath`, have about as many processes at any time: the last of these come and go.
+_OWN = 72
+
+_UNSHARES = ("user", "mnt", "uts", "ipc", "net", "cgroup", "time", "pid")
+
+# What must have happened at least once: a test in which nothing happens proves nothing.
+_HAPPENED = (
+    *("reads", "queries", "bad_queries", "mark_records", "texts_kept"),
+    *("forks", "threads", "execs", "cgroups", *(f"unshares_{one}" for one in _UNSHARES)),
+    *("setns_uts", "mounts", "umounts", "pivot_roots", "renames"),
+    *("inits_killed", "pidns_nested", "ns_files_bound", "ns_files_released"),
+)
+
+# What is told of a run.
+_TOLD = {
+    "reads": ("reads", "queries", "bad_queries", "rereads", "slow_reads", "readers_killed", "mark_records"),
+    "processes": ("forks", "threads", "execs", "orphans", "creds", "cgroups", "chroots"),
+    "namespaces": (
+        *(f"unshares_{one}" for one in _UNSHARES),
+        *(f"setns_{one}" for one in _UNSHARES),
+        *("inits_killed", "pidns_nested", "ns_files_bound", "ns_files_released"),
+    ),
+    "mounts": (
+        *("mounts", "umounts", "moves", "remounts", "propagations", "pivot_roots", "renames"),
+        *("escapes", "mount_points_removed", "trees_cloned"),
+    ),
+    "module": ("insmods", "rmmods", "opens_enoent", "reads_eio"),
+}
+
+
+def _parse_all(directory: str, complaints: list[str]) -> int:
+    """Has another parser look at the texts that the program has kept: how many there are."""
+    texts = sorted(Path(directory).iterdir())
+    for text in texts:
+        try:
+            format1.parse(text.read_bytes())
+        except ValueError as error:
+            complaints.append(f"{text.name}: {error}")
+    return len(texts)
+
+
+def _churn(tasks: int, *options: str) -> dict[str, int]:
+    """Runs the program beside so many other processes."""
+    with (
+        aftermath.checked() as (_, complaints),
+        crowd(tasks=tasks),
+        tempfile.TemporaryDirectory() as texts,
+    ):
+        patience = str(int(pace.patience(60)))
+        figures = programs.run_at_random(
+            "churn", "--seconds", str(SECONDS), "--patience", patience, "--texts", texts, *options
+        )
+        check_equal("texts that were kept", _parse_all(texts, complaints), figures["texts_kept"])
+        steps = module.steps()
+        complaints += [f"nothing happened of {one}" for one in _HAPPENED if not figures[one]]
+        if tasks and SECONDS >= 60 and not steps["lost"]:
+            complaints.append("no walk of the task list has lost its place")
+    tell(f"seed {figures['seed']}, {SECONDS} s")
+    for group, names in _TOLD.items():
+        counts = [f"{name} {figures[name]}" for name in names if figures[name]]
+        if counts:
+            tell(f"{group}: {', '.join(counts)}")
+    if steps:
+        tell(f"walks of the task list: begun anew {steps['restart']}, had lost their place {steps['lost']}")
+    return figures
+
+
+@test_with(seconds=SECONDS + 120)
+def stress() -> None:
+    """Each text is whole and right while processes, namespaces and mounts come and go; nothing is left."""
+    module.ensure_loaded()
+    tasks = 0
+    if module.steps():
+        # So that walks take their breaks, long ones on these kernels, where processes come and go.
+        tasks = _BATCH - _OWN - len(module.read_document().tasks)
+    _churn(tasks)
+
+
+@test_with(seconds=SECONDS + 120)
+def stress_reload() -> None:
+    """The same while the module is unloaded and loaded all the time, with files open and reads in flight."""
+    figures = _churn(0, "--reload", os.environ["NSINSPECT_KO"])
+    for happened in ("insmods", "rmmods"):
+        check_equal(f"there were {happened}", figures[happened] > 0, True)

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Readers and askers, and whoever loads and unloads the module meanwhile. */
+#include "churn.h"
+
+struct text text;
+
+/* What an error of a file whose module is being unloaded may be. */
+static bool module_left(int error, int line, const char *what)
+{
+	if (options.reload && error == (strcmp(what, "open") ? EIO : ENOENT)) {
+		count(error == EIO ? C_reads_eio : C_opens_enoent);
+		return true;
+	}
+	fail(line, error, "%s " PROC_FILE, what);
+}
+
+/* Reads on to the end, in pieces of a size that changes; false if the module went away. */
+static bool read_on(int fd, unsigned int max_piece, unsigned int max_nap)
+{
+	for (;;) {
+		size_t piece = below(max_piece) + 1;
+		ssize_t got;
+
+		if (text.size + piece > text.room) {
+			text.room = 2 * (text.size + piece);
+			text.bytes = realloc(text.bytes, text.room);
+			if (!text.bytes)
+				FAIL("no memory");
+		}
+		got = read(fd, text.bytes + text.size, piece);
+		if (got == -1)
+			return !module_left(errno, __LINE__, "read");
+		if (got == 0)
+			break;
+		text.size += got;
+		if (max_nap && one_in(4) && !stopping())
+			nap(max_nap);
+	}
+	count(C_reads);
+	atomic_fetch_add(&shared->counts[C_bytes], text.size);
+	return true;
+}
+
+bool read_whole(int fd, unsigned int max_piece, unsigned int max_nap)
+{
+	text.size = 0;
+	return read_on(fd, max_piece, max_nap);
+}
+
+void read_fresh(void)
+{
+	int fd = MUST(open(PROC_FILE, O_RDONLY | O_CLOEXEC));
+
+	read_whole(fd, 1 << 20, 0);
+	close(fd);
+	text.bytes[text.size - 1] = '\0';
+}
+
+static void keep_text(void)
+{
+	static int number;
+	int fd;
+
+	if (!options.texts || number >= options.keep)
+		return;
+	fd = MUST(open(PATH("%s/%d-%d", options.texts, worker, number++),
+		       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+	if (MUST(write(fd, text.bytes, text.size)) != (long)text.size)
+		FAIL("no room for a text");
+	close(fd);
+	count(C_texts_kept);
+}
+
+static void judge(const char *what, const struct wanted *wanted, int line)
+{
+	if (!check_text(text.bytes, text.size, wanted))
+		fail(line, 0, "the text of %s has %s", what, complaint);
+}
+
+static const struct wanted everything = { .all_marks = true, .all_mounts = true };
+
+static void read_everything(int fd)
+{
+	static int number;
+	unsigned int piece = (unsigned int[]){ 700, 5000, 70000, 1 << 20 }[below(4)];
+
+	shared->doing[worker] = "read";
+	if (!read_whole(fd, piece, 0))
+		return;
+	judge("a read", &everything, __LINE__);
+	if (number++ % 20 == 0)
+		keep_text();
+}
+
+static void read_slowly(int fd)
+{
+	shared->doing[worker] = "slow read";
+	if (!read_whole(fd, 20000, 4000))
+		return;
+	judge("a slow read", &everything, __LINE__);
+	count(C_slow_reads);
+}
+
+/* Whatever has happened since, the same text is read once more. */
+static void read_again(int fd)
+{
+	char *first;
+	size_t size;
+
+	shared->doing[worker] = "read again";
+	if (!read_whole(fd, 70000, 0))
+		return;
+	judge("a read", &everything, __LINE__);
+	first = malloc(text.size);
+	if (!first)
+		FAIL("no memory");
+	size = text.size;
+	memcpy(first, text.bytes, size);
+	nap(10000);
+	if (lseek(fd, 0, SEEK_SET) == -1) {
+		if (!options.reload || errno != EINVAL)
+			fail(__LINE__, errno, "lseek");
+	} else if (read_whole(fd, 5000, 0)) {
+		if (size != text.size || memcmp(first, text.bytes, size))
+			FAIL("a text read twice is not the same");
+		count(C_rereads);
+	}
+	free(first);
+}
+
+static void reader_killed(void)
+{
+	pid_t pid = spawn(0);
+
+	shared->doing[worker] = "reader to kill";
+	if (pid == 0) {
+		die_with_parent();
+		for (;;) {
+			int fd = open(PROC_FILE, O_RDONLY | O_CLOEXEC);
+
+			if (fd == -1) {
+				module_left(errno, __LINE__, "open");
+				continue;
+			}
+			read_whole(fd, 5000, 0);
+			close(fd);
+		}
+	}
+	nap(30000);
+	END(pid);
+	count(C_readers_killed);
+}
+
+/* A random query, and what is wanted of its answer. */
+static void make_query(char *query, struct wanted *wanted)
+{
+	static const char *const shows[] = { "ns", "tasks", "threads", "mounts", "ns,mounts",
+					     "tasks,threads", "mounts,tasks,ns,threads" };
+	static const unsigned int shown[] = { 1 << NS, 1 << TASK, 1 << THREAD, 1 << MOUNT,
+					      1 << NS | 1 << MOUNT, 1 << TASK | 1 << THREAD, 0 };
+	const struct mark *mark = &shared->marks[below(shared->n_marks)];
+	const unsigned long *inums = shared->village_inums;
+	unsigned int show = below(sizeof(shows) / sizeof(*shows));
+	int key;
+
+	*wanted = (struct wanted){ 0 };
+	switch (below(10)) {
+	case 0:
+		strcpy(query, "\n");
+		*wanted = everything;
+		break;
+	case 1:
+		sprintf(query, "pid=%d", mark->pid);
+		wanted->only = mark;
+		break;
+	case 2:
+		/* Somebody who lived not long ago, if at all. */
+		sprintf(query, "pid=%d show=tasks,ns,mounts,threads", getpid() + below(200));
+		break;
+	case 3:
+		sprintf(query, "upid=%d@%lu", shared->village_upid, inums[7]);
+		for (int i = 0; i < shared->n_marks; i++)
+			if (shared->marks[i].pid == shared->villages[shared->n_villages - 1])
+				wanted->only = &shared->marks[i];
+		break;
+	case 4:
+		sprintf(query, "upid=%u@%lu", below(100), 4026531836UL + below(600));
+		break;
+	case 5:
+		key = below(NSES);
+		sprintf(query, "ns=%lu", one_in(2) ? inums[key] : 4026531836UL + below(600));
+		break;
+	case 6:
+		sprintf(query, "dev=0:%u", below(200));
+		break;
+	case 7:
+		sprintf(query, "ns=%lu dev=0:%u show=%s", inums[1], below(60), shows[show]);
+		wanted->kinds = shown[show];
+		break;
+	case 8:
+		sprintf(query, "show=%s propagate_from=1", shows[show]);
+		wanted->kinds = shown[show];
+		wanted->all_marks = strstr(shows[show], "tasks");
+		wanted->all_mounts = !strcmp(shows[show], "ns,mounts") || !shown[show];
+		break;
+	default:
+		strcpy(query, "propagate_from=1");
+		wanted->all_marks = true;
+		wanted->all_mounts = true;
+	}
+}
+
+static void ask_nonsense(int fd)
+{
+	static const char *const nonsense[] = { "pid=", "x=1", "pid=1 pid=2", "ns=-1", "dev=1", " ",
+						"show=all", "upid=1", "propagate_from=2" };
+	char junk[300];
+	size_t size = below(sizeof(junk) - 1) + 1;
+	const char *query = nonsense[below(sizeof(nonsense) / sizeof(*nonsense))];
+
+	if (one_in(3)) {
+		for (size_t i = 0; i < size; i++)
+			junk[i] = next() | 0x80;
+		query = junk;
+	} else {
+		size = strlen(query);
+	}
+	if (write(fd, query, size) != -1)
+		FAIL("nonsense is taken for a query: %.*s", (int)size, query);
+	if (errno == EIO && module_left(errno, __LINE__, "write"))
+		return;
+	if (errno != (size > 256 ? E2BIG : EINVAL))
+		fail(__LINE__, errno, "nonsense of %zu bytes", size);
+	count(C_bad_queries);
+}
+
+static void ask(void)
+{
+	struct wanted wanted;
+	char query[300];
+	int fd = open(PROC_FILE, O_RDWR | O_CLOEXEC);
+
+	shared->doing[worker] = "query";
+	if (fd == -1) {
+		module_left(errno, __LINE__, "open");
+		return;
+	}
+	for (int n = below(3) + 1; n; n--) {
+		make_query(query, &wanted);
+		if (write(fd, query, strlen(query)) == -1) {
+			module_left(errno, __LINE__, "write");
+			break;
+		}
+		if (one_in(8))
+			ask_nonsense(fd);
+		if (!read_whole(fd, 70000, 0))
+			break;
+		if (!check_text(text.bytes, text.size, &wanted))
+			FAIL("the answer to '%s' has %s", query, complaint);
+		count(C_queries);
+	}
+	close(fd);
+}
+
+void run_reader(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	int held[4] = { -1, -1, -1, -1 };
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(worker % processors, &set);
+	MUST(sched_setaffinity(0, sizeof(set), &set));
+	while (!stopping()) {
+		/* Some are opened long before they are read. */
+		int *fd = &held[below(4)];
+
+		if (*fd == -1) {
+			*fd = open(PROC_FILE, O_RDONLY | O_CLOEXEC);
+			if (*fd == -1) {
+				module_left(errno, __LINE__, "open");
+				nap(2000);
+			}
+			continue;
+		}
+		switch (below(8)) {
+		case 0:
+			read_slowly(*fd);
+			break;
+		case 1:
+			read_again(*fd);
+			break;
+		case 2:
+		case 3:
+			ask();
+			continue;
+		case 4:
+			if (one_in(8))
+				reader_killed();
+			continue;
+		default:
+			read_everything(*fd);
+		}
+		close(*fd);
+		*fd = -1;
+	}
+	for (int i = 0; i < 4; i++)
+		if (held[i] != -1)
+			close(held[i]);
+}
+
+/* --- the module ------------------------------------------------------------------------------ */
+
+void insmod(void)
+{
+	int fd = MUST(open(options.reload, O_RDONLY | O_CLOEXEC));
+
+	MUST(syscall(SYS_finit_module, fd, "", 0));
+	close(fd);
+	count(C_insmods);
+}
+
+void run_loader(void)
+{
+	while (!stopping()) {
+		shared->doing[worker] = "rmmod";
+		MUST(syscall(SYS_delete_module, "nsinspect", O_NONBLOCK));
+		count(C_rmmods);
+		nap(20000);
+		shared->doing[worker] = "insmod";
+		insmod();
+		nap(one_in(2) ? 5000 : 150000);
+	}
+}
+
