@@ -30,6 +30,7 @@ use crate::{
     },
     text::{
         octal,
+        ByteSet,
         Decimal,
         Text,
         TextBuf, //
@@ -106,11 +107,7 @@ impl Value for Word<'_> {
 /// ASCII character, becomes a backslash and three octal digits.
 struct Escaped<'a>(&'a [u8]);
 
-impl Escaped<'_> {
-    fn is_special(byte: u8) -> bool {
-        !byte.is_ascii_graphic() || matches!(byte, b'\\' | b',' | b'@' | b'#' | b'=')
-    }
-}
+static SPECIAL: ByteSet = ByteSet::not_graphic_or(b"\\,@#=");
 
 impl Value for Escaped<'_> {
     fn put(&self, to: &mut TextBuf) -> Result {
@@ -119,14 +116,15 @@ impl Value for Escaped<'_> {
             return to.push(&octal(b'-'));
         }
         let mut rest = self.0;
-        while let Some(at) = rest.iter().position(|byte| Self::is_special(*byte)) {
-            let (plain, tail) = rest.split_at_checked(at).ok_or(EINVAL)?;
-            let (byte, tail) = tail.split_first().ok_or(EINVAL)?;
+        loop {
+            let (plain, special) = SPECIAL.split(rest);
             to.push(plain)?;
-            to.push(&octal(*byte))?;
+            let Some((byte, tail)) = special else {
+                return Ok(());
+            };
+            to.push(&octal(byte))?;
             rest = tail;
         }
-        to.push(rest)
     }
 }
 

@@ -59,6 +59,47 @@ pub(crate) fn octal(byte: u8) -> [u8; 4] {
     ]
 }
 
+/// A set of bytes.
+pub(crate) struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    /// The set of these.
+    pub(crate) const fn of(bytes: &[u8]) -> Self {
+        Self([false; 256]).with(bytes)
+    }
+
+    /// The set of all that are no visible ASCII character, and these.
+    pub(crate) const fn not_graphic_or(bytes: &[u8]) -> Self {
+        let mut set = [true; 256];
+        let mut byte = b'!';
+        while byte <= b'~' {
+            set[byte as usize] = false;
+            byte += 1;
+        }
+        Self(set).with(bytes)
+    }
+
+    const fn with(self, bytes: &[u8]) -> Self {
+        let mut set = self.0;
+        let mut rest = bytes;
+        while let [byte, tail @ ..] = rest {
+            set[*byte as usize] = true;
+            rest = tail;
+        }
+        Self(set)
+    }
+
+    /// Splits bytes at the first that is in the set: what stands before it, and if there is one, it
+    /// and what stands behind it.
+    #[inline]
+    pub(crate) fn split<'a>(&self, bytes: &'a [u8]) -> (&'a [u8], Option<(u8, &'a [u8])>) {
+        let is_in = |byte: &u8| self.0.get(usize::from(*byte)).is_some_and(|is_in| *is_in);
+        let at = bytes.iter().position(is_in).unwrap_or(bytes.len());
+        let (before, rest) = bytes.split_at_checked(at).unwrap_or((bytes, &[]));
+        (before, rest.split_first().map(|(byte, tail)| (*byte, tail)))
+    }
+}
+
 /// Size of the first piece of a text in bytes.
 const MIN_PIECE: usize = 4 * 1024;
 
@@ -255,6 +296,19 @@ mod tests {
         assert!(octal(b' ') == *b"\\040");
         assert!(octal(b'\\') == *b"\\134");
         assert!(octal(255) == *b"\\377");
+    }
+
+    #[test]
+    fn sets_of_bytes() {
+        let set = ByteSet::of(b" \\");
+        assert!(set.split(b"ab c\\") == (b"ab".as_slice(), Some((b' ', b"c\\".as_slice()))));
+        assert!(set.split(b"\\") == (b"".as_slice(), Some((b'\\', b"".as_slice()))));
+        assert!(set.split(b"abc") == (b"abc".as_slice(), None));
+        let set = ByteSet::not_graphic_or(b"=");
+        for byte in 0..=u8::MAX {
+            let is_in = !byte.is_ascii_graphic() || byte == b'=';
+            assert!(set.split(&[byte]).1.is_some() == is_in);
+        }
     }
 
     /// Writes `count` times six bytes.

@@ -16,9 +16,76 @@ use kernel::prelude::*;
 /// There is no room left for what was to be added.
 pub(super) struct Full;
 
+/// The most bytes that `kmalloc()` has in sizes that are not powers of two of pages, of which nearly
+/// half could be of no use. C: `KMALLOC_MAX_CACHE_SIZE`, or less.
+const MAX_SLAB: usize = 8192;
+
+/// Memory for some number of items.
+enum Memory<T> {
+    /// Not more than [`MAX_SLAB`].
+    Slab(KVec<T>),
+    /// As many pages as it takes.
+    Pages(VVec<T>),
+}
+
+impl<T> Memory<T> {
+    fn with_capacity(capacity: usize) -> Result<Self> {
+        let bytes = capacity.checked_mul(size_of::<T>()).ok_or(ENOMEM)?;
+        Ok(if bytes <= MAX_SLAB {
+            Self::Slab(KVec::with_capacity(capacity, memory::charged())?)
+        } else {
+            Self::Pages(VVec::with_capacity(capacity, memory::charged())?)
+        })
+    }
+
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Slab(items) => items.capacity(),
+            Self::Pages(items) => items.capacity(),
+        }
+    }
+
+    fn push(&mut self, item: T) -> Result<(), Full> {
+        match self {
+            Self::Slab(items) => items.push_within_capacity(item).map_err(|_| Full),
+            Self::Pages(items) => items.push_within_capacity(item).map_err(|_| Full),
+        }
+    }
+
+    fn retain(&mut self, keeps: impl FnMut(&mut T) -> bool) {
+        match self {
+            Self::Slab(items) => items.retain(keeps),
+            Self::Pages(items) => items.retain(keeps),
+        }
+    }
+
+    fn clear(&mut self) {
+        match self {
+            Self::Slab(items) => items.clear(),
+            Self::Pages(items) => items.clear(),
+        }
+    }
+
+    #[inline(always)]
+    fn items(&self) -> &[T] {
+        match self {
+            Self::Slab(items) => items,
+            Self::Pages(items) => items,
+        }
+    }
+
+    #[inline(always)]
+    fn items_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::Slab(items) => items,
+            Self::Pages(items) => items,
+        }
+    }
+}
+
 /// A vector that does not grow by itself.
 pub(super) struct Reserved<T> {
-    items: KVVec<T>,
+    memory: Memory<T>,
     /// Something did not fit since the last [`Reserved::restart`].
     short_by: usize,
 }
@@ -31,14 +98,15 @@ impl<T> Reserved<T> {
     /// `ENOMEM`
     pub(super) fn with_capacity(capacity: usize) -> Result<Self> {
         Ok(Self {
-            items: KVVec::with_capacity(capacity, memory::charged())?,
+            memory: Memory::with_capacity(capacity)?,
             short_by: 0,
         })
     }
 
     /// Whether `more` items fit; if not, notes it for [`Reserved::restart`].
     pub(super) fn check_room(&mut self, more: usize) -> Result<(), Full> {
-        if self.items.capacity().saturating_sub(self.items.len()) >= more {
+        let room = self.memory.capacity().saturating_sub(self.items().len());
+        if room >= more {
             Ok(())
         } else {
             self.short_by = more;
@@ -49,8 +117,8 @@ impl<T> Reserved<T> {
     /// Adds an item and returns its index.
     pub(super) fn push(&mut self, item: T) -> Result<u32, Full> {
         self.check_room(1)?;
-        let index = u32::try_from(self.items.len()).map_err(|_| Full)?;
-        self.items.push_within_capacity(item).map_err(|_| Full)?;
+        let index = u32::try_from(self.items().len()).map_err(|_| Full)?;
+        self.memory.push(item)?;
         Ok(index)
     }
 
@@ -61,21 +129,35 @@ impl<T> Reserved<T> {
     ///
     /// `ENOMEM`
     pub(super) fn restart(&mut self) -> Result {
-        self.items.clear();
+        self.clear();
         if self.short_by > 0 {
-            let more = self.items.capacity().saturating_add(self.short_by.max(64));
-            self.items.reserve(more, memory::charged())?;
+            let twice = self.memory.capacity().saturating_mul(2);
+            // What there was goes first.
+            self.memory = Memory::with_capacity(0)?;
+            self.memory = Memory::with_capacity(twice.saturating_add(self.short_by.max(64)))?;
             self.short_by = 0;
         }
         Ok(())
     }
 
-    pub(super) fn items(&self) -> &KVVec<T> {
-        &self.items
+    /// Drops all items. Not to be called where nothing may be dropped.
+    fn clear(&mut self) {
+        self.memory.clear();
     }
 
-    pub(super) fn items_mut(&mut self) -> &mut KVVec<T> {
-        &mut self.items
+    /// Drops all but what `keeps` says yes to. Not to be called where nothing may be dropped.
+    pub(super) fn retain(&mut self, keeps: impl FnMut(&mut T) -> bool) {
+        self.memory.retain(keeps);
+    }
+
+    #[inline(always)]
+    pub(super) fn items(&self) -> &[T] {
+        self.memory.items()
+    }
+
+    #[inline(always)]
+    pub(super) fn items_mut(&mut self) -> &mut [T] {
+        self.memory.items_mut()
     }
 }
 
@@ -174,7 +256,7 @@ impl<T: Keyed> Interner<T> {
         self.items.restart()?;
         let places = self
             .items
-            .items()
+            .memory
             .capacity()
             .checked_mul(2)
             .and_then(usize::checked_next_power_of_two)
@@ -187,14 +269,16 @@ impl<T: Keyed> Interner<T> {
     /// Drops all items. Not to be called where nothing may be dropped.
     pub(super) fn release(&mut self) {
         self.places.iter_mut().for_each(|place| *place = VACANT);
-        self.items.items.clear();
+        self.items.clear();
     }
 
-    pub(super) fn items(&self) -> &KVVec<T> {
+    #[inline(always)]
+    pub(super) fn items(&self) -> &[T] {
         self.items.items()
     }
 
-    pub(super) fn items_mut(&mut self) -> &mut KVVec<T> {
+    #[inline(always)]
+    pub(super) fn items_mut(&mut self) -> &mut [T] {
         self.items.items_mut()
     }
 }

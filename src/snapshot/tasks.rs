@@ -264,7 +264,7 @@ impl Amount {
 
     /// Some more, for those that are born meanwhile.
     fn and_some(count: usize) -> usize {
-        count.saturating_add(count / 8).saturating_add(64)
+        count.saturating_add(count / 16).saturating_add(64)
     }
 }
 
@@ -347,6 +347,8 @@ impl Tasks {
                 Ok(Walk::Complete) => {
                     if tasks.add_unlisted(filter)?.is_ok() {
                         tasks.count()?;
+                        // It was for `add_unlisted`.
+                        tasks.visited = Reserved::with_capacity(0)?;
                         return Ok(tasks);
                     }
                 }
@@ -404,8 +406,8 @@ impl Tasks {
             let spaces = spaces.get(task.spaces as usize);
             spaces.is_some_and(|count| filter.keeps(&count.spaces))
         };
-        self.processes.items_mut().retain(keeps);
-        self.threads.items_mut().retain(keeps);
+        self.processes.retain(keeps);
+        self.threads.retain(keeps);
     }
 
     /// The namespaces of a process or thread.

@@ -8,6 +8,11 @@ use super::{
     bindings,
     memory, //
 };
+use crate::text::{
+    octal,
+    ByteSet,
+    Decimal, //
+};
 use core::marker::PhantomData;
 use kernel::{
     error::to_result,
@@ -66,27 +71,6 @@ impl SeqBuf {
     /// The first `len` bytes of what was written last.
     pub(super) fn written(&self, len: usize) -> &[u8] {
         self.0.get(..len).unwrap_or_default()
-    }
-}
-
-/// A set of ASCII characters.
-#[derive(Clone, Copy)]
-pub(super) struct AsciiSet(u128);
-
-impl AsciiSet {
-    /// The set of these characters.
-    pub(super) const fn of(characters: &[u8]) -> Self {
-        let mut set = 0;
-        let mut rest = characters;
-        while let [character, tail @ ..] = rest {
-            set |= 1 << *character;
-            rest = tail;
-        }
-        Self(set)
-    }
-
-    fn contains(self, byte: u8) -> bool {
-        byte.is_ascii() && self.0 & 1 << (byte & 0x7f) != 0
     }
 }
 
@@ -180,19 +164,17 @@ impl<'b> Seq<'b> {
 
     /// Appends bytes, with those in `special` as a backslash and three octal digits. C:
     /// `seq_escape()`.
-    pub(super) fn put_escaped(&mut self, bytes: &[u8], special: AsciiSet) {
+    pub(super) fn put_escaped(&mut self, bytes: &[u8], special: &ByteSet) {
         let mut rest = bytes;
-        while let Some(at) = rest.iter().position(|byte| special.contains(*byte)) {
-            let (plain, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        loop {
+            let (plain, special) = special.split(rest);
             self.put(plain);
-            if let Some((byte, tail)) = tail.split_first() {
-                self.put(&crate::text::octal(*byte));
-                rest = tail;
-            } else {
+            let Some((byte, tail)) = special else {
                 return;
-            }
+            };
+            self.put(&octal(byte));
+            rest = tail;
         }
-        self.put(rest);
     }
 
     /// Appends a decimal number.
@@ -201,6 +183,6 @@ impl<'b> Seq<'b> {
         if number < 0 {
             self.put(b"-");
         }
-        self.put(crate::text::Decimal::new(number.unsigned_abs()).as_bytes());
+        self.put(Decimal::new(number.unsigned_abs()).as_bytes());
     }
 }

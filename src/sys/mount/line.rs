@@ -13,7 +13,6 @@ use super::{
         path::PathBuf,
         read_once,
         seq::{
-            AsciiSet,
             Seq,
             SeqBuf,
             CUT, //
@@ -23,6 +22,7 @@ use super::{
     Mount,
     Reach, //
 };
+use crate::text::ByteSet;
 use kernel::{
     bindings::SEQ_SKIP,
     error::to_result,
@@ -31,9 +31,9 @@ use kernel::{
 };
 
 /// What `mountinfo` escapes in names of paths.
-const PATH_SPECIAL: AsciiSet = AsciiSet::of(b" \t\n\\");
+static PATH_SPECIAL: ByteSet = ByteSet::of(b" \t\n\\");
 /// What `mountinfo` escapes in names of devices and file system types. C: `mangle()`.
-const NAME_SPECIAL: AsciiSet = AsciiSet::of(b" \t\n\\#");
+static NAME_SPECIAL: ByteSet = ByteSet::of(b" \t\n\\#");
 
 /// The options of a mount. C: `show_vfsmnt_opts()`.
 const MOUNT_OPTIONS: [(bindings::mount_flags, &[u8]); 7] = [
@@ -259,7 +259,7 @@ impl Mount<'_> {
         }
         seq.put(b" ");
         if parts != Parts::Least {
-            seq.put_escaped(path.as_bytes(), PATH_SPECIAL);
+            seq.put_escaped(path.as_bytes(), &PATH_SPECIAL);
         }
         if parts == Parts::Least || path.is_cut() {
             seq.put(CUT);
@@ -287,11 +287,11 @@ impl Mount<'_> {
         // set before the super block is mounted.
         unsafe {
             let name = (*read_once(&raw const (*sb).s_type)).name;
-            seq.put_escaped(CStr::from_char_ptr(name).to_bytes(), NAME_SPECIAL);
+            seq.put_escaped(CStr::from_char_ptr(name).to_bytes(), &NAME_SPECIAL);
             let subtype = read_once(&raw const (*sb).s_subtype);
             if !subtype.is_null() {
                 seq.put(b".");
-                seq.put_escaped(CStr::from_char_ptr(subtype).to_bytes(), NAME_SPECIAL);
+                seq.put_escaped(CStr::from_char_ptr(subtype).to_bytes(), &NAME_SPECIAL);
             }
         }
         seq.put(b" ");
@@ -305,7 +305,7 @@ impl Mount<'_> {
         } else if !devname.is_null() {
             // SAFETY: The name belongs to the mount and is constant.
             let name = unsafe { CStr::from_char_ptr(devname) };
-            seq.put_escaped(name.to_bytes(), NAME_SPECIAL);
+            seq.put_escaped(name.to_bytes(), &NAME_SPECIAL);
         }
 
         // SAFETY: Valid, as above; a remount may change the flags meanwhile.
@@ -332,11 +332,17 @@ impl Mount<'_> {
 
     /// The directory of the file system that is mounted. C: `show_path()`.
     fn put_root(&self, seq: &mut Seq<'_>, sb_op: &bindings::super_operations) -> Result {
-        let root = member!(self, mnt.mnt_root);
+        let (root, sb) = (member!(self, mnt.mnt_root), member!(self, mnt.mnt_sb));
+        // SAFETY: A mount has a super block while it is there, whose root is constant by then.
+        let top = unsafe { read_once(&raw const (*sb).s_root) };
         if let Some(show_path) = sb_op.show_path {
             // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
             let result = unsafe { show_path(seq.as_raw(), root) };
             seq.finish(result)
+        } else if core::ptr::eq(root, top) {
+            // So it is for most mounts, and the kernel would take long to find that out.
+            seq.put(b"/");
+            Ok(())
         } else {
             // SAFETY: The mount has a reference to its root directory. The third argument is the
             // string that `show_path()` uses. What is returned is a length, or -1 for a path that
