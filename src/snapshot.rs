@@ -429,7 +429,7 @@ impl Snapshot {
                     break;
                 }
                 Err(NoPath::TooLong) => {
-                    room = room.saturating_mul(2).max(4096);
+                    room = room.saturating_mul(2).max(256);
                     let len = begin.saturating_add(room);
                     self.strings.resize(len, 0, memory::charged())?;
                 }

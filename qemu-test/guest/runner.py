@@ -140,8 +140,10 @@ class Runner:
     def _kernel_complaints(self) -> list[str]:
         lines = self._log.new_lines()
         found = []
-        if klog.problems(lines):
-            found = ["the kernel complained:", *lines]
+        if problems := klog.problems(lines):
+            # What belongs to the first of them comes behind it, mostly.
+            found = ["the kernel complained:", *problems, "from there on it said:"]
+            found += lines[lines.index(problems[0]) :]
         if klog.taint() != self._taint:
             found.append(f"the kernel's taint flags went from {self._taint:#x} to {klog.taint():#x}")
             self._taint = klog.taint()
