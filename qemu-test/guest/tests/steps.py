@@ -8,7 +8,7 @@ record more is small, and the same on all machines, unlike the time that it take
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import format1
@@ -51,6 +51,12 @@ def _count(query: str) -> _Count:
     finally:
         os.close(fd)
     return _Count({kind: after[kind] - before[kind] for kind in _KINDS}, format1.parse(text))
+
+
+def _counts(queries: Iterable[str], **sizes: int) -> dict[str, _Count]:
+    """Those of each query with a crowd of that size."""
+    with crowd(**sizes):
+        return {query: _count(query) for query in queries}
 
 
 def _judge(what: str, small: _Count, large: _Count, records: int, limits: Mapping[str, float]) -> list[str]:
@@ -102,11 +108,7 @@ def steps_mounts() -> None:
     """With ten times the mounts in a namespace a read takes as many steps more as there are."""
     module.ensure_loaded()
     queries = ("show=mounts", "dev=0:1 show=mounts", "show=ns")
-    found = []
-    for mounts in (500, 5000):
-        with crowd(mounts=mounts):
-            found.append({query: _count(query) for query in queries})
-    small, large = found
+    small, large = (_counts(queries, mounts=mounts) for mounts in (500, 5000))
     more = large["show=mounts"].document.end.mounts - small["show=mounts"].document.end.mounts
     if more < 4400:
         raise Failure(f"there are only {more} mounts more")
@@ -122,11 +124,7 @@ def steps_namespaces() -> None:
     """With ten times the mount namespaces a read takes as many steps more as there are, and mounts in them."""
     module.ensure_loaded()
     queries = ("show=ns", "dev=0:1", "show=ns,tasks,mounts")
-    found = []
-    for namespaces in (20, 200):
-        with crowd(namespaces=namespaces, mounts_each=10):
-            found.append({query: _count(query) for query in queries})
-    small, large = found
+    small, large = (_counts(queries, namespaces=number, mounts_each=10) for number in (20, 200))
     ends = [one["show=ns,tasks,mounts"].document.end for one in (small, large)]
     more, mounts = ends[1].ns - ends[0].ns, ends[1].mounts - ends[0].mounts
     if more < 170:

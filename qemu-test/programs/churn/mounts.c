@@ -308,6 +308,18 @@ static void play_mounts(const char *dir, int steps)
 	count(C_umounts);
 }
 
+/* Enters a mount namespace, and now and then a user namespace, where nothing gets out. */
+static void unshare_mounts(void)
+{
+	int flags = CLONE_NEWNS | (one_in(4) ? CLONE_NEWUSER : 0);
+
+	MUST(unshare(flags));
+	count_flags(C_unshares_user, flags);
+	if (flags & CLONE_NEWUSER)
+		map_root();
+	MUST(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+}
+
 void do_mounts(void)
 {
 	char *dir = PATH("%s/yard", yard_dir);
@@ -317,13 +329,7 @@ void do_mounts(void)
 		return;
 	}
 	if (spawn(0) == 0) {
-		int flags = CLONE_NEWNS | (one_in(4) ? CLONE_NEWUSER : 0);
-
-		MUST(unshare(flags));
-		count_flags(C_unshares_user, flags);
-		if (flags & CLONE_NEWUSER)
-			map_root();
-		MUST(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+		unshare_mounts();
 		play_mounts(dir, 25);
 		_exit(0);
 	}
@@ -335,13 +341,8 @@ void do_pivot_root(void)
 	if (spawn(0) == 0) {
 		char *root = PATH("%s/yard", yard_dir);
 		bool in_place = one_in(2);
-		int flags = CLONE_NEWNS | (one_in(4) ? CLONE_NEWUSER : 0);
 
-		MUST(unshare(flags));
-		count_flags(C_unshares_user, flags);
-		if (flags & CLONE_NEWUSER)
-			map_root();
-		MUST(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+		unshare_mounts();
 		MUST(mount("churn", root, "tmpfs", 0, NULL));
 		count(C_mounts);
 		MUST(chdir(root));
