@@ -27,7 +27,7 @@ from zoo import Specimen, end, spawn, wait_forever
 # can be reached. With many of both it takes its time, which grows with the square of their number.
 _FEWEST_PEERS = 750
 _MOST_PEERS = 16000
-_LONG = 0.5
+_LONG = 0.3
 _QUERY = b"show=mounts propagate_from=1"
 
 
