@@ -19,7 +19,7 @@ from runner import check_equal, tell, test_with
 from specimens.crowd import crowd
 
 # By default, so that the whole suite does not take much longer.
-_SHORT = {"debug": 20}.get(pace.KIND, 10)
+_SHORT = 10
 SECONDS = int(os.environ.get("STRESS_SECONDS") or _SHORT)
 
 # After so many processes a walk of the task list takes a break: `BATCH` of src/sys/task.rs.
