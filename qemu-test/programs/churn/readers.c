@@ -329,7 +329,8 @@ void run_loader(void)
 		nap(20000);
 		shared->doing[worker] = "insmod";
 		insmod();
-		nap(one_in(2) ? 5000 : 150000);
+		/* Now and then at once, mostly after some reads. */
+		nap(one_in(4) ? 5000 : 500000);
 	}
 }
 
