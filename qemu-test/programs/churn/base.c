@@ -114,6 +114,31 @@ __attribute__((format(printf, 2, 3))) char *path(char *to, const char *format, .
 	return to;
 }
 
+/* --- what workers do ------------------------------------------------------------------------- */
+
+static size_t choose(const struct act *acts, size_t n)
+{
+	unsigned int total = 0, choice;
+	size_t i = 0;
+
+	for (size_t each = 0; each < n; each++)
+		total += acts[each].weight;
+	choice = below(total);
+	while (choice >= acts[i].weight)
+		choice -= acts[i++].weight;
+	return i;
+}
+
+void act(const struct act *acts, size_t n)
+{
+	for (size_t round = 0; !stopping(); round++) {
+		size_t i = round < n ? (round + 3 * worker) % n : choose(acts, n);
+
+		shared->doing[worker] = acts[i].name;
+		acts[i].run();
+	}
+}
+
 /* --- processes ------------------------------------------------------------------------------- */
 
 pid_t spawn(unsigned long flags)

@@ -120,6 +120,9 @@ struct options {
 	double seconds, patience;
 	int readers, churners, keep;
 	const char *reload, *dir, *texts;
+	/* The names of what must happen before the end. */
+	int n_until;
+	const char *until[N_COUNTERS];
 };
 
 extern struct options options;
@@ -167,6 +170,18 @@ void random_name(char *name, size_t size);
 __attribute__((format(printf, 2, 3))) char *path(char *to, const char *format, ...);
 /* A name that lives as long as the block that it is made in. */
 #define PATH(...) path((char[PATH_BYTES]){ 0 }, __VA_ARGS__)
+
+/* --- base.c: what workers do ------------------------------------------------------------------ */
+
+struct act {
+	const char *name;
+	void (*run)(void);
+	/* How often it comes, by comparison with the others. */
+	unsigned int weight;
+};
+
+/* First each of them once, another one first in each worker; then at random, until the end. */
+void act(const struct act *acts, size_t n);
 
 /* --- base.c: processes ----------------------------------------------------------------------- */
 

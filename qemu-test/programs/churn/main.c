@@ -8,11 +8,7 @@ static const char *const counter_names[] = {
 #undef X
 };
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-	int weight;
-} acts[] = {
+static const struct act acts[] = {
 	{ "forks", do_forks, 8 },
 	{ "threads", do_threads, 4 },
 	{ "exec", do_exec, 2 },
@@ -26,32 +22,14 @@ static const struct {
 	{ "pivot_root", do_pivot_root, 3 },
 };
 
-#define N_ACTS (sizeof(acts) / sizeof(*acts))
-
 static void run_churner(void)
 {
-	int total = 0;
-
 	snprintf(yard_dir, sizeof(yard_dir), "%s/%d", options.dir, worker);
 	MUST(mkdir(yard_dir, 0755));
 	MUST(mkdir(PATH("%s/yard", yard_dir), 0755));
 	for (int i = 0; i < NS_FILES; i++)
 		close(MUST(open(PATH("%s/ns%d", yard_dir, i), O_WRONLY | O_CREAT, 0600)));
-	for (size_t i = 0; i < N_ACTS; i++)
-		total += acts[i].weight;
-	/* First each of them once, another one first in each worker; then at random. */
-	for (size_t round = 0; !stopping(); round++) {
-		int choice = below(total);
-		size_t i = 0;
-
-		if (round < N_ACTS)
-			i = (round + 3 * worker) % N_ACTS;
-		else
-			while (choice >= acts[i].weight)
-				choice -= acts[i++].weight;
-		shared->doing[worker] = acts[i].name;
-		acts[i].run();
-	}
+	act(acts, sizeof(acts) / sizeof(*acts));
 	shared->doing[worker] = "the end";
 	for (int i = 0; i < NS_FILES; i++)
 		release_ns_file(i);
@@ -112,6 +90,23 @@ static void tell_progress(double left)
 	       count_of_namespaces());
 }
 
+static enum counter find_counter(const char *name)
+{
+	for (int i = 0; i < N_COUNTERS; i++)
+		if (!strcmp(name, counter_names[i]))
+			return i;
+	FAIL("there is no counter %s", name);
+}
+
+/* Which of --until has not happened yet; NULL if all have. */
+static const char *missing(void)
+{
+	for (int i = 0; i < options.n_until; i++)
+		if (!atomic_load(&shared->counts[find_counter(options.until[i])]))
+			return options.until[i];
+	return NULL;
+}
+
 static void churn(void)
 {
 	pid_t pids[MAX_WORKERS];
@@ -138,7 +133,9 @@ static void churn(void)
 	}
 	worker = n;
 	report = now() + REPORT_SECONDS;
-	while (!stopping() && now() < end_of_run) {
+	while (!stopping() && (now() < end_of_run || missing())) {
+		if (now() > end_of_run + options.patience)
+			FAIL("nothing has happened of %s", missing());
 		usleep(10000);
 		if (now() > report) {
 			tell_progress(end_of_run - now());
@@ -170,8 +167,10 @@ static int check_file(const char *name)
 static void usage(void)
 {
 	fputs("usage: churn [--seed N] [--seconds S] [--patience S] [--readers N] [--churners N]\n"
-	      "             [--dir DIR] [--texts DIR] [--keep N] [--reload FILE.ko]\n"
+	      "             [--until COUNTER]... [--dir DIR] [--texts DIR] [--keep N]\n"
+	      "             [--reload FILE.ko]\n"
 	      "       churn --check FILE\n"
+	      "--until   go on until this is not 0, for --patience seconds more at most\n"
 	      "--dir     is made, and removed\n"
 	      "--texts   where to put some of the texts, at most --keep of each reader\n"
 	      "--reload  unload the module and load this file, all the while\n"
@@ -184,6 +183,7 @@ static const struct option long_options[] = {
 	{ "seed", required_argument, NULL, 's' },
 	{ "seconds", required_argument, NULL, 't' },
 	{ "patience", required_argument, NULL, 'p' },
+	{ "until", required_argument, NULL, 'u' },
 	{ "readers", required_argument, NULL, 'r' },
 	{ "churners", required_argument, NULL, 'c' },
 	{ "keep", required_argument, NULL, 'k' },
@@ -206,6 +206,11 @@ int main(int argc, char **argv)
 		case 's': options.seed = strtoul(optarg, NULL, 10); break;
 		case 't': options.seconds = strtod(optarg, NULL); break;
 		case 'p': options.patience = strtod(optarg, NULL); break;
+		case 'u':
+			if (options.n_until == N_COUNTERS)
+				usage();
+			options.until[options.n_until++] = optarg;
+			break;
 		case 'r': options.readers = atoi(optarg); break;
 		case 'c': options.churners = atoi(optarg); break;
 		case 'k': options.keep = atoi(optarg); break;

@@ -79,42 +79,66 @@ static void judge(const char *what, const struct wanted *wanted, int line)
 
 static const struct wanted everything = { .all_marks = true, .all_mounts = true };
 
-static void read_everything(int fd)
+/* The files that are open for reading, and have not been read. */
+static int held[4] = { -1, -1, -1, -1 };
+
+/*
+ * One of them, which is the caller's then. Some are opened long before they are read. -1 if the
+ * module is away, and the time is up.
+ */
+static int take_open(void)
+{
+	for (;;) {
+		int *fd = &held[below(4)];
+		int taken = *fd;
+
+		if (taken != -1) {
+			*fd = -1;
+			return taken;
+		}
+		*fd = open(PROC_FILE, O_RDONLY | O_CLOEXEC);
+		if (*fd == -1) {
+			module_left(errno, __LINE__, "open");
+			if (stopping())
+				return -1;
+			nap(2000);
+		}
+	}
+}
+
+static void read_everything(void)
 {
 	static int number;
 	unsigned int piece = (unsigned int[]){ 700, 5000, 70000, 1 << 20 }[below(4)];
+	int fd = take_open();
 
-	shared->doing[worker] = "read";
-	if (!read_whole(fd, piece, 0))
-		return;
-	judge("a read", &everything, __LINE__);
-	if (number++ % 20 == 0)
-		keep_text();
+	if (fd != -1 && read_whole(fd, piece, 0)) {
+		judge("a read", &everything, __LINE__);
+		if (number++ % 20 == 0)
+			keep_text();
+	}
+	close(fd);
 }
 
-static void read_slowly(int fd)
+static void read_slowly(void)
 {
-	shared->doing[worker] = "slow read";
-	if (!read_whole(fd, 20000, 4000))
-		return;
-	judge("a slow read", &everything, __LINE__);
-	count(C_slow_reads);
+	int fd = take_open();
+
+	if (fd != -1 && read_whole(fd, 20000, 4000)) {
+		judge("a slow read", &everything, __LINE__);
+		count(C_slow_reads);
+	}
+	close(fd);
 }
 
 /* Whatever has happened since, the same text is read once more. */
-static void read_again(int fd)
+static void compare_with_reread(int fd)
 {
-	char *first;
-	size_t size;
+	size_t size = text.size;
+	char *first = malloc(size);
 
-	shared->doing[worker] = "read again";
-	if (!read_whole(fd, 70000, 0))
-		return;
-	judge("a read", &everything, __LINE__);
-	first = malloc(text.size);
 	if (!first)
 		FAIL("no memory");
-	size = text.size;
 	memcpy(first, text.bytes, size);
 	nap(10000);
 	if (lseek(fd, 0, SEEK_SET) == -1) {
@@ -128,11 +152,21 @@ static void read_again(int fd)
 	free(first);
 }
 
+static void read_again(void)
+{
+	int fd = take_open();
+
+	if (fd != -1 && read_whole(fd, 70000, 0)) {
+		judge("a read", &everything, __LINE__);
+		compare_with_reread(fd);
+	}
+	close(fd);
+}
+
 static void reader_killed(void)
 {
 	pid_t pid = spawn(0);
 
-	shared->doing[worker] = "reader to kill";
 	if (pid == 0) {
 		die_with_parent();
 		for (;;) {
@@ -236,11 +270,11 @@ static void ask_nonsense(int fd)
 
 static void ask(void)
 {
+	static bool before;
 	struct wanted wanted;
 	char query[300];
 	int fd = open(PROC_FILE, O_RDWR | O_CLOEXEC);
 
-	shared->doing[worker] = "query";
 	if (fd == -1) {
 		module_left(errno, __LINE__, "open");
 		return;
@@ -251,8 +285,9 @@ static void ask(void)
 			module_left(errno, __LINE__, "write");
 			break;
 		}
-		if (one_in(8))
+		if (!before || one_in(8))
 			ask_nonsense(fd);
+		before = true;
 		if (!read_whole(fd, 70000, 0))
 			break;
 		if (!check_text(text.bytes, text.size, &wanted))
@@ -262,48 +297,23 @@ static void ask(void)
 	close(fd);
 }
 
+static const struct act acts[] = {
+	{ "read", read_everything, 24 },
+	{ "slow read", read_slowly, 8 },
+	{ "read again", read_again, 8 },
+	{ "query", ask, 16 },
+	{ "reader to kill", reader_killed, 1 },
+};
+
 void run_reader(void)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	int held[4] = { -1, -1, -1, -1 };
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
 	CPU_SET(worker % processors, &set);
 	MUST(sched_setaffinity(0, sizeof(set), &set));
-	while (!stopping()) {
-		/* Some are opened long before they are read. */
-		int *fd = &held[below(4)];
-
-		if (*fd == -1) {
-			*fd = open(PROC_FILE, O_RDONLY | O_CLOEXEC);
-			if (*fd == -1) {
-				module_left(errno, __LINE__, "open");
-				nap(2000);
-			}
-			continue;
-		}
-		switch (below(8)) {
-		case 0:
-			read_slowly(*fd);
-			break;
-		case 1:
-			read_again(*fd);
-			break;
-		case 2:
-		case 3:
-			ask();
-			continue;
-		case 4:
-			if (one_in(8))
-				reader_killed();
-			continue;
-		default:
-			read_everything(*fd);
-		}
-		close(*fd);
-		*fd = -1;
-	}
+	act(acts, sizeof(acts) / sizeof(*acts));
 	for (int i = 0; i < 4; i++)
 		if (held[i] != -1)
 			close(held[i]);
