@@ -79,6 +79,21 @@ class Runs(unittest.TestCase):
         self.assertIn("not ok 2 - b: header", done.stdout)
         self.assertEqual(done.stdout.splitlines()[-1], "1 passed, 1 failed, 0 skipped")
 
+    def test_beside(self) -> None:
+        guest = "echo ok 1 - $KERNEL: header; echo it is $KERNEL >&2; [[ $KERNEL != uml ]]"
+        done = run(guest, "header", KERNEL="a uml b")
+        places = [done.stdout.index(f" - {kernel}: header\n") for kernel in ("a", "b", "uml")]
+        self.assertEqual(places, sorted(places))
+        self.assertIn("# it is uml\n", done.stdout)
+        self.assertRegex(done.stdout, r"# uml: \d s, beside the others\n")
+        self.assertEqual(done.stdout.splitlines()[-1], "3 passed, 1 failed, 0 skipped")
+        self.assertEqual(done.returncode, 1)
+
+    def test_beside_says_nothing(self) -> None:
+        done = run("[[ $KERNEL == uml ]] || echo ok 1 - $KERNEL: header", "header", KERNEL="uml a")
+        self.assertIn("not ok 2 - uml: header (the guest did not report", done.stdout)
+        self.assertEqual(done.stdout.splitlines()[-1], "1 passed, 1 failed, 0 skipped")
+
     def test_unknown_name(self) -> None:
         done = run("touch /must/not/run", "header", "heder")
         self.assertEqual(done.returncode, 2)
