@@ -187,6 +187,8 @@ void act(const struct act *acts, size_t n);
 
 /* Forks, with random numbers of its own for the child; dies if that fails. */
 pid_t spawn(unsigned long flags);
+/* The same, but -1 if the process 1 of the caller's pid namespace, or of one around it, is dead. */
+pid_t spawn_if_alive(unsigned long flags);
 void check_status(pid_t pid, int status, int line);
 void reap(pid_t pid, int line);
 #define REAP(pid) reap(pid, __LINE__)

@@ -7,17 +7,11 @@
 static void inhabit_pidns(int ready)
 {
 	for (int n = below(5); n; n--) {
-		pid_t pid = fork();
-
-		/* The process 1 may be dead already. */
-		if (pid == -1 && errno != ENOMEM)
-			fail(__LINE__, errno, "fork");
-		if (pid)
+		if (spawn_if_alive(0))
 			continue;
-		count(C_forks);
 		if (one_in(3))
 			setsid();
-		if (one_in(4) && (pid = fork()) != 0)
+		if (one_in(4) && spawn_if_alive(0))
 			_exit(0);
 		wait_forever();
 	}
@@ -77,7 +71,13 @@ __attribute__((noreturn)) static void nest(int depth, int leaver, int ready)
 			wait_forever();
 		}
 		new_user = one_in(4);
-		pid = spawn(CLONE_NEWPID | (new_user ? CLONE_NEWUSER : 0));
+		pid = spawn_if_alive(CLONE_NEWPID | (new_user ? CLONE_NEWUSER : 0));
+		if (pid == -1) {
+			/* This one is about to be killed, since the leaver has left. */
+			if (leaver == -1)
+				FAIL("clone: ENOMEM");
+			wait_forever();
+		}
 		if (pid == 0) {
 			/* Or there could be none below it. */
 			if (new_user)
