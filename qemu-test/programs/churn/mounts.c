@@ -86,7 +86,8 @@ static void yard_umount(struct yard *yard, int i)
 	if (!point->depth)
 		return;
 	point->depth--;
-	lazily = point->stack[point->depth].weight > 1 || one_in(3);
+	/* Where it is not certain what is there, it may have mounts on it. */
+	lazily = point->stack[point->depth].weight > 1 || yard->is_uncertain || one_in(3);
 	if (!DONE(yard, point, umount2(POINT(yard, i), lazily ? MNT_DETACH : 0)))
 		return;
 	if (point->stack[point->depth].weight > 1)
