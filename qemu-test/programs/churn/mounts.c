@@ -150,7 +150,9 @@ static void yard_propagate(struct yard *yard, int i)
 		return;
 	yard->has_shared |= kind == MS_SHARED;
 	top->shared = kind == MS_SHARED;
-	top->unbindable = kind == MS_UNBINDABLE;
+	/* A slave stays unbindable. */
+	if (kind != MS_SLAVE)
+		top->unbindable = kind == MS_UNBINDABLE;
 	count(C_propagations);
 }
 
