@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+from collections.abc import Iterator
 
 import format1
 import syscalls
@@ -13,6 +15,7 @@ from format1 import Document
 NAME = b"nsinspect"
 PROC_FILE = "/proc/nsinspect"
 _STEPS_FILE = "/sys/kernel/debug/nsinspect/steps"
+_KUNIT_GLOB = "/sys/module/kunit/parameters/filter_glob"
 
 
 def is_loaded() -> bool:
@@ -44,6 +47,24 @@ def ensure_unloaded() -> None:
     """Unloads it if it is loaded."""
     if is_loaded():
         unload()
+
+
+@contextlib.contextmanager
+def without_suites() -> Iterator[None]:
+    """Loads run no KUnit suites meanwhile, on kernels that have KUnit: these have tests of their own."""
+    if not os.path.exists(_KUNIT_GLOB):
+        yield
+        return
+
+    def write(glob: str) -> None:
+        with open(_KUNIT_GLOB, "w", encoding="ascii") as file:
+            file.write(f"{glob}\n")
+
+    write("none")
+    try:
+        yield
+    finally:
+        write("*")
 
 
 def steps() -> dict[str, int]:

@@ -25,7 +25,6 @@ from runner import tell, test_with
 _DEBUGFS = "/sys/kernel/debug"
 _PRINTK = "/proc/sys/kernel/printk"
 _INJECTORS = ("failslab", "fail_page_alloc")
-_KUNIT_GLOB = "/sys/module/kunit/parameters/filter_glob"
 _COPY = "/tmp/nsinspect.ko"
 
 _FIGURES = re.compile(r"calls=(\d+) enomem=(\d+) tolerated=(\d+) faults=(\d+)\n\Z")
@@ -176,14 +175,13 @@ def faults_at_random() -> None:
 
 @contextlib.contextmanager
 def _ready_to_load() -> Iterator[None]:
-    """Loads read a file in memory, and run no KUnit suites, for these have tests of their own."""
+    """Loads read a file in memory, and run no KUnit suites."""
     shutil.copy(os.environ["NSINSPECT_KO"], _COPY)
-    _write(_KUNIT_GLOB, "none")
     try:
-        module.unload()
-        yield
+        with module.without_suites():
+            module.unload()
+            yield
     finally:
-        _write(_KUNIT_GLOB, "*")
         os.unlink(_COPY)
         module.ensure_loaded()
 
