@@ -120,9 +120,9 @@ struct options {
 	double seconds, patience;
 	int readers, churners, keep;
 	const char *reload, *dir, *texts;
-	/* The names of what must happen before the end. */
+	/* What must happen before the end. */
 	int n_until;
-	const char *until[N_COUNTERS];
+	enum counter until[N_COUNTERS];
 };
 
 extern struct options options;

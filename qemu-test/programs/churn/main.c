@@ -90,20 +90,12 @@ static void tell_progress(double left)
 	       count_of_namespaces());
 }
 
-static enum counter find_counter(const char *name)
-{
-	for (int i = 0; i < N_COUNTERS; i++)
-		if (!strcmp(name, counter_names[i]))
-			return i;
-	FAIL("there is no counter %s", name);
-}
-
 /* Which of --until has not happened yet; NULL if all have. */
 static const char *missing(void)
 {
 	for (int i = 0; i < options.n_until; i++)
-		if (!atomic_load(&shared->counts[find_counter(options.until[i])]))
-			return options.until[i];
+		if (!atomic_load(&shared->counts[options.until[i]]))
+			return counter_names[options.until[i]];
 	return NULL;
 }
 
@@ -164,7 +156,7 @@ static int check_file(const char *name)
 	return 1;
 }
 
-static void usage(void)
+__attribute__((noreturn)) static void usage(void)
 {
 	fputs("usage: churn [--seed N] [--seconds S] [--patience S] [--readers N] [--churners N]\n"
 	      "             [--until COUNTER]... [--dir DIR] [--texts DIR] [--keep N]\n"
@@ -177,6 +169,15 @@ static void usage(void)
 	      "--check   only look whether this is a whole, well-formed text\n",
 	      stderr);
 	exit(2);
+}
+
+static enum counter find_counter(const char *name)
+{
+	for (int i = 0; i < N_COUNTERS; i++)
+		if (!strcmp(name, counter_names[i]))
+			return i;
+	fprintf(stderr, "churn: there is no counter %s\n", name);
+	usage();
 }
 
 static const struct option long_options[] = {
@@ -209,7 +210,7 @@ int main(int argc, char **argv)
 		case 'u':
 			if (options.n_until == N_COUNTERS)
 				usage();
-			options.until[options.n_until++] = optarg;
+			options.until[options.n_until++] = find_counter(optarg);
 			break;
 		case 'r': options.readers = atoi(optarg); break;
 		case 'c': options.churners = atoi(optarg); break;

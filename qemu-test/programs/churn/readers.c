@@ -79,6 +79,20 @@ static void judge(const char *what, const struct wanted *wanted, int line)
 
 static const struct wanted everything = { .all_marks = true, .all_mounts = true };
 
+/* Opens the file once the module is there; -1 if the time is up before that. */
+static int open_once_loaded(int flags)
+{
+	int fd;
+
+	while ((fd = open(PROC_FILE, flags | O_CLOEXEC)) == -1) {
+		module_left(errno, __LINE__, "open");
+		if (stopping())
+			return -1;
+		nap(2000);
+	}
+	return fd;
+}
+
 /* The files that are open for reading, and have not been read. */
 static int held[4] = { -1, -1, -1, -1 };
 
@@ -96,13 +110,9 @@ static int take_open(void)
 			*fd = -1;
 			return taken;
 		}
-		*fd = open(PROC_FILE, O_RDONLY | O_CLOEXEC);
-		if (*fd == -1) {
-			module_left(errno, __LINE__, "open");
-			if (stopping())
-				return -1;
-			nap(2000);
-		}
+		*fd = open_once_loaded(O_RDONLY);
+		if (*fd == -1)
+			return -1;
 	}
 }
 
@@ -170,12 +180,10 @@ static void reader_killed(void)
 	if (pid == 0) {
 		die_with_parent();
 		for (;;) {
-			int fd = open(PROC_FILE, O_RDONLY | O_CLOEXEC);
+			int fd = open_once_loaded(O_RDONLY);
 
-			if (fd == -1) {
-				module_left(errno, __LINE__, "open");
-				continue;
-			}
+			if (fd == -1)
+				wait_forever();
 			read_whole(fd, 5000, 0);
 			close(fd);
 		}
@@ -273,12 +281,10 @@ static void ask(void)
 	static bool before;
 	struct wanted wanted;
 	char query[300];
-	int fd = open(PROC_FILE, O_RDWR | O_CLOEXEC);
+	int fd = open_once_loaded(O_RDWR);
 
-	if (fd == -1) {
-		module_left(errno, __LINE__, "open");
+	if (fd == -1)
 		return;
-	}
 	for (int n = below(3) + 1; n; n--) {
 		make_query(query, &wanted);
 		if (write(fd, query, strlen(query)) == -1) {
@@ -330,6 +336,14 @@ void insmod(void)
 	count(C_insmods);
 }
 
+static void await_one_more(enum counter counter)
+{
+	unsigned long before = atomic_load(&shared->counts[counter]);
+
+	while (atomic_load(&shared->counts[counter]) == before && !stopping())
+		nap(2000);
+}
+
 void run_loader(void)
 {
 	while (!stopping()) {
@@ -339,8 +353,20 @@ void run_loader(void)
 		nap(20000);
 		shared->doing[worker] = "insmod";
 		insmod();
-		/* Now and then at once, mostly after some reads. */
-		nap(one_in(4) ? 5000 : 500000);
+		/* At once, or at any time; or after a read or a query, which a slow kernel needs time for. */
+		switch (below(6)) {
+		case 0:
+			nap(5000);
+			break;
+		case 1:
+			await_one_more(C_reads);
+			break;
+		case 2:
+			await_one_more(C_queries);
+			break;
+		default:
+			nap(500000);
+		}
 	}
 }
 
