@@ -30,7 +30,7 @@ _PATIENCE = 60
 _BATCH = 1024
 # The program, and `aftermath`, have about as many processes at any time: the last of these come and go.
 _OWN = 72
-# In so many reads some walk has lost its place in the task list: it is one in 5 to one in 60 that does.
+# In so many reads some walk has lost its place in the task list: it is one in 3 to one in 40 that does.
 _READS_THAT_LOSE = 1000
 
 _UNSHARES = ("user", "mnt", "uts", "ipc", "net", "cgroup", "time", "pid")
