@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import tempfile
 import unittest
+from collections.abc import Iterator
 from pathlib import Path
 
 RUN = Path(__file__).resolve().parents[2] / "run"
@@ -47,15 +50,27 @@ GUESTS = {
 }
 
 
+@contextlib.contextmanager
+def machine(guest: str) -> Iterator[Path]:
+    """A program that does this, to be put in place of a virtual machine, in a directory of its own."""
+    with tempfile.TemporaryDirectory() as directory:
+        program = Path(directory) / "vm"
+        program.write_text(f"#!/bin/bash\n{guest}\n", encoding="ascii")
+        program.chmod(0o755)
+        yield program
+
+
+def environment_of(vm: Path, **more: str) -> dict[str, str]:
+    """What the script finds in its environment when that stands in place of a virtual machine."""
+    return {"PATH": os.environ["PATH"], "NSINSPECT_VM": str(vm), **more}
+
+
 def run(guest: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the script with this in place of a virtual machine."""
-    with tempfile.TemporaryDirectory() as directory:
-        machine = Path(directory) / "vm"
-        machine.write_text(f"#!/bin/bash\n{guest}\n", encoding="ascii")
-        machine.chmod(0o755)
+    with machine(guest) as vm:
         return subprocess.run(
             [RUN, *arguments],
-            env={"PATH": os.environ["PATH"], "NSINSPECT_VM": str(machine), **environment},
+            env=environment_of(vm, **environment),
             capture_output=True,
             text=True,
             check=False,
@@ -93,6 +108,21 @@ class Runs(unittest.TestCase):
         done = run("[[ $KERNEL == uml ]] || echo ok 1 - $KERNEL: header", "header", KERNEL="uml a")
         self.assertIn("not ok 2 - uml: header (the guest did not report", done.stdout)
         self.assertEqual(done.stdout.splitlines()[-1], "1 passed, 1 failed, 0 skipped")
+
+    def test_ended(self) -> None:
+        # Each guest but the first tells that it is up; and again, after a while, unless it is ended with the script.
+        guest = "[[ $KERNEL != a ]] || exit; exec 9>${0%/*}/fifo; echo up >&9; sleep 20 9>&-; echo still up >&9"
+        with machine(guest) as vm:
+            fifo = vm.parent / "fifo"
+            os.mkfifo(fifo)
+            with subprocess.Popen(
+                [RUN, "header"], env=environment_of(vm, KERNEL="a b uml"), stdout=subprocess.DEVNULL
+            ) as script:
+                with fifo.open(encoding="ascii") as told:
+                    self.assertEqual([told.readline(), told.readline()], ["up\n", "up\n"])
+                    script.terminate()
+                    self.assertEqual(told.read(), "")
+            self.assertEqual(script.returncode, -signal.SIGTERM)
 
     def test_unknown_name(self) -> None:
         done = run("touch /must/not/run", "header", "heder")
