@@ -14,9 +14,10 @@ static bool module_left(int error, int line, const char *what)
 	fail(line, error, "%s " PROC_FILE, what);
 }
 
-/* Reads on to the end, in pieces of a size that changes; false if the module went away. */
-static bool read_on(int fd, unsigned int max_piece, unsigned int max_nap)
+/* In pieces of a size that changes. */
+bool read_whole(int fd, unsigned int max_piece, unsigned int max_nap)
 {
+	text.size = 0;
 	for (;;) {
 		size_t piece = below(max_piece) + 1;
 		ssize_t got;
@@ -38,12 +39,6 @@ static bool read_on(int fd, unsigned int max_piece, unsigned int max_nap)
 	}
 	atomic_fetch_add(&shared->counts[C_bytes], text.size);
 	return true;
-}
-
-bool read_whole(int fd, unsigned int max_piece, unsigned int max_nap)
-{
-	text.size = 0;
-	return read_on(fd, max_piece, max_nap);
 }
 
 void read_fresh(void)
@@ -328,7 +323,7 @@ void run_reader(void)
 
 /* --- the module ------------------------------------------------------------------------------ */
 
-void insmod(void)
+static void insmod(void)
 {
 	int fd = MUST(open(options.reload, O_RDONLY | O_CLOEXEC));
 
