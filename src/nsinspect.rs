@@ -32,6 +32,12 @@ module! {
     authors: ["The nsinspect developers"],
     description: "Tasks, namespaces and mounts in one consistent read",
     license: "GPL",
+    params: {
+        max_memory: u64 {
+            default: 0,
+            description: "The most memory that a read may take, in bytes (default: an eighth of the machine's, at most 1 GiB)",
+        },
+    },
 }
 
 /// The module, as long as it is loaded.
@@ -44,7 +50,7 @@ struct NsInspect {
 
 impl kernel::Module for NsInspect {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let sources = Sources::find()?;
+        let sources = Sources::find(module_parameters::max_memory.value())?;
         Ok(Self {
             _file: Registration::new(c"nsinspect", sources)?,
             #[cfg(CONFIG_KUNIT = "y")]

@@ -9,22 +9,26 @@ use crate::{
         Invalid,
         Query, //
     },
-    render,
-    snapshot::Sources,
+    render::Renderer,
+    snapshot::{
+        Snapshot,
+        Sources, //
+    },
     sys::{
         access,
+        lock::KillableMutex,
         log,
-        memory,
+        memory::{
+            self,
+            Box, //
+        },
         procfs::ProcFile, //
     },
-    text::Text,
 };
 use kernel::{
     fs::LocalFile,
     iov::IovIterDest,
-    new_mutex,
     prelude::*,
-    sync::Mutex,
     uaccess::UserSliceReader, //
 };
 
@@ -35,36 +39,38 @@ pub(crate) struct NsInspectFile;
 #[pin_data]
 pub(crate) struct Open {
     #[pin]
-    state: Mutex<State>,
+    state: KillableMutex<State>,
 }
 
 /// What one who has it open has asked for, and got.
 struct State {
     query: Query,
-    /// The query is newer than the text.
+    /// The query is newer than the snapshot.
     is_pending: bool,
-    /// The text, from the first read on: all reads until the next query are of the same snapshot.
-    text: Option<Text>,
+    /// The snapshot and its text, from the first read on: all reads until the next query are of the
+    /// same.
+    text: Option<Box<Renderer>>,
 }
 
 impl ProcFile for NsInspectFile {
     type Context = Sources;
-    type Open = Pin<KBox<Open>>;
+    type Open = Pin<Box<Open>>;
 
     /// # Errors
     ///
     /// `EPERM` for whoever may not see all namespaces; `ENOMEM`.
-    fn open(_sources: &Sources) -> Result<Pin<KBox<Open>>> {
+    fn open(_sources: &Sources) -> Result<Pin<Box<Open>>> {
         access::check_may_see_all_namespaces()?;
-        KBox::try_pin_init(
-            try_pin_init!(Open {
-                state <- new_mutex!(
+        Box::pin_init(
+            pin_init!(Open {
+                state <- KillableMutex::new(
                     State {
                         query: Query::EVERYTHING,
                         is_pending: false,
                         text: None,
                     },
-                    "nsinspect_file"
+                    c"nsinspect_file",
+                    kernel::static_lock_class!(),
                 ),
             }),
             memory::charged(),
@@ -73,7 +79,8 @@ impl ProcFile for NsInspectFile {
 
     /// # Errors
     ///
-    /// `ENOMEM`; `EFAULT`; `EINVAL` for a negative `pos`.
+    /// `ENOMEM`; `EFBIG` if the snapshot would take more memory than it may; `EINTR` if the reader is
+    /// being killed; `EFAULT`; `EINVAL` for a negative `pos`.
     fn read(
         sources: &Sources,
         open: Pin<&Open>,
@@ -81,25 +88,26 @@ impl ProcFile for NsInspectFile {
         pos: &mut i64,
         to: &mut IovIterDest<'_>,
     ) -> Result<usize> {
-        let mut state = open.state.lock();
+        let mut state = open.state.lock()?;
         if state.is_pending && *pos == 0 {
             state.text = None;
         }
         if state.text.is_none() {
-            state.text = Some(render::text_of(sources, &state.query, file)?);
+            state.text = Some(begin(sources, &state.query, file)?);
             state.is_pending = false;
         }
-        state.text.as_ref().ok_or(EINVAL)?.read(pos, to)
+        state.text.as_mut().ok_or(EINVAL)?.read(pos, to)
     }
 
     /// Takes one query. The former one stays in force if it is none.
     ///
     /// # Errors
     ///
-    /// `E2BIG` if it is too long; `EINVAL` if it is malformed; `EFAULT`; `ENOMEM`.
+    /// `E2BIG` if it is too long; `EINVAL` if it is malformed; `EFAULT`; `ENOMEM`; `EINTR` if the
+    /// writer is being killed.
     fn write(open: Pin<&Open>, from: UserSliceReader) -> Result {
         let query = Self::parse(from)?;
-        let mut state = open.state.lock();
+        let mut state = open.state.lock()?;
         state.query = query;
         state.is_pending = true;
         Ok(())
@@ -111,7 +119,7 @@ impl NsInspectFile {
         let parsed = if from.len() > Query::MAX_BYTES {
             Err(Invalid::TooLong)
         } else {
-            let mut line = KVec::from_elem(0, from.len(), memory::charged())?;
+            let mut line = memory::zeros(from.len())?;
             from.read_slice(&mut line)?;
             Query::parse(&line)
         };
@@ -120,4 +128,25 @@ impl NsInspectFile {
             invalid.into()
         })
     }
+}
+
+/// Takes a snapshot, and prepares to make the text of it.
+// Not inlined: what it has on the stack is not to be there while the text is read.
+#[inline(never)]
+fn begin(sources: &Sources, query: &Query, file: &LocalFile) -> Result<Box<Renderer>> {
+    let snapshot = Snapshot::take(sources, query, file).inspect_err(|e| {
+        if *e == EFBIG {
+            say_what_is_smaller(sources, query);
+        }
+    })?;
+    Ok(Box::new(Renderer::new(snapshot)?, memory::charged())?)
+}
+
+/// Says in the log, once, which query takes less memory.
+fn say_what_is_smaller(sources: &Sources, query: &Query) {
+    let smaller = query.smaller();
+    let max = sources.max_memory();
+    kernel::pr_notice_once!(
+        "a read would take more than {max} bytes (parameter max_memory); this takes less: {smaller}\n"
+    );
 }

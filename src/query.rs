@@ -157,6 +157,22 @@ impl Query {
         Ok(query)
     }
 
+    /// A query, for people, whose answer takes less memory than that to this one.
+    pub(crate) fn smaller(&self) -> &'static str {
+        let show = self.show();
+        if self.pid.is_some() || self.upid.is_some() || self.ns.is_some() || self.dev.is_some() {
+            if show.mounts {
+                "the same with show=ns,tasks"
+            } else {
+                "the same with show=ns"
+            }
+        } else if show.mounts {
+            "show=ns,tasks, or ns= or pid= for one namespace or process"
+        } else {
+            "show=ns, or ns= or pid= for one namespace or process"
+        }
+    }
+
     /// Which kinds of records are shown.
     pub(crate) fn show(&self) -> Show {
         self.show.unwrap_or(Show {

@@ -1,57 +1,63 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Writes a snapshot as the text of `/proc/nsinspect`, format 1. Pure.
+//! Makes the text of `/proc/nsinspect`, format 1, of a snapshot, as it is read.
+//!
+//! No text is kept but a window of it. Where in the text every so many records begin is noted as they
+//! are written, so that a reader can go anywhere, and always gets the same bytes.
 //!
 //! The format is described in `docs/format.md`.
 
 #![deny(unsafe_code)]
 
 use crate::{
-    query::Query,
     snapshot::{
         Level,
         MountRecord,
-        MountSink,
-        NameRef,
+        NamespaceSet,
         NsRecord,
+        PathBuf,
+        PathId,
+        Reach,
         Snapshot,
-        Sources,
-        Spaces,
         TaskRecord, //
     },
     sys::{
-        memory,
-        mount::Reach,
+        memory::{
+            charged,
+            Box,
+            Vec, //
+        },
         namespace::{
             Detail,
-            Inum, //
+            NsId, //
         },
-        system, //
+        seq::CUT,
+        system,
+        task, //
     },
     text::{
         octal,
         ByteSet,
         Decimal,
-        Text,
-        TextBuf, //
+        Window, //
     },
 };
 use kernel::{
-    fs::LocalFile,
+    iov::IovIterDest,
     prelude::*, //
 };
 
 /// What can stand after a `=`.
 trait Value {
     /// Appends it as the format spells it.
-    fn put(&self, to: &mut TextBuf) -> Result;
+    fn put(&self, to: &mut Window);
 }
 
 macro_rules! unsigned {
     ($($type:ty),*) => { $(
         impl Value for $type {
-            fn put(&self, to: &mut TextBuf) -> Result {
-                to.push(Decimal::new((*self).into()).as_bytes())
+            fn put(&self, to: &mut Window) {
+                to.push(Decimal::new((*self).into()).as_bytes());
             }
         }
     )* };
@@ -60,11 +66,11 @@ macro_rules! unsigned {
 macro_rules! signed {
     ($($type:ty),*) => { $(
         impl Value for $type {
-            fn put(&self, to: &mut TextBuf) -> Result {
+            fn put(&self, to: &mut Window) {
                 if *self < 0 {
-                    to.push(b"-")?;
+                    to.push(b"-");
                 }
-                to.push(Decimal::new(self.unsigned_abs().into()).as_bytes())
+                to.push(Decimal::new(self.unsigned_abs().into()).as_bytes());
             }
         }
     )* };
@@ -74,19 +80,19 @@ unsigned!(u32, u64);
 signed!(i32, i64);
 
 impl Value for bool {
-    fn put(&self, to: &mut TextBuf) -> Result {
-        to.push(if *self { b"1" } else { b"0" })
+    fn put(&self, to: &mut Window) {
+        to.push(if *self { b"1" } else { b"0" });
     }
 }
 
-impl Value for Inum {
-    fn put(&self, to: &mut TextBuf) -> Result {
-        self.get().put(to)
+impl Value for NsId {
+    fn put(&self, to: &mut Window) {
+        self.inum().put(to);
     }
 }
 
 impl<T: Value> Value for Option<T> {
-    fn put(&self, to: &mut TextBuf) -> Result {
+    fn put(&self, to: &mut Window) {
         match self {
             Some(value) => value.put(to),
             None => to.push(b"-"),
@@ -98,8 +104,8 @@ impl<T: Value> Value for Option<T> {
 struct Word<'a>(&'a [u8]);
 
 impl Value for Word<'_> {
-    fn put(&self, to: &mut TextBuf) -> Result {
-        to.push(self.0)
+    fn put(&self, to: &mut Window) {
+        to.push(self.0);
     }
 }
 
@@ -109,32 +115,43 @@ struct Escaped<'a>(&'a [u8]);
 
 static SPECIAL: ByteSet = ByteSet::not_graphic_or(b"\\,@#=");
 
+/// What `mountinfo` escapes in names of paths.
+static MOUNTINFO_SPECIAL: ByteSet = ByteSet::of(b" \t\n\\");
+
+/// Appends bytes, with those in `special` as a backslash and three octal digits.
+fn put_escaped(bytes: &[u8], special: &ByteSet, to: &mut Window) {
+    let mut rest = bytes;
+    loop {
+        let (plain, special) = special.split(rest);
+        to.push(plain);
+        let Some((byte, tail)) = special else {
+            return;
+        };
+        to.push(&octal(byte));
+        rest = tail;
+    }
+}
+
 impl Value for Escaped<'_> {
-    fn put(&self, to: &mut TextBuf) -> Result {
+    fn put(&self, to: &mut Window) {
         if self.0 == b"-" {
             // Alone it would mean that there is none.
-            return to.push(&octal(b'-'));
-        }
-        let mut rest = self.0;
-        loop {
-            let (plain, special) = SPECIAL.split(rest);
-            to.push(plain)?;
-            let Some((byte, tail)) = special else {
-                return Ok(());
-            };
-            to.push(&octal(byte))?;
-            rest = tail;
+            to.push(&octal(b'-'));
+        } else {
+            put_escaped(self.0, &SPECIAL, to);
         }
     }
 }
 
-impl Value for NameRef<'_> {
-    fn put(&self, to: &mut TextBuf) -> Result {
-        Escaped(self.bytes).put(to)?;
-        if self.cut {
-            to.push(b"\\~")?;
+/// A path name.
+impl Value for PathBuf {
+    fn put(&self, to: &mut Window) {
+        if !self.as_bytes().is_empty() {
+            Escaped(self.as_bytes()).put(to);
         }
-        Ok(())
+        if self.is_cut() {
+            to.push(CUT);
+        }
     }
 }
 
@@ -143,167 +160,305 @@ fn until_nul(bytes: &[u8]) -> Escaped<'_> {
     Escaped(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
-/// One element for each level, with commas between.
-struct List<'a, F>(&'a [Level], F);
+/// One element for each item, with commas between.
+struct List<I, F>(I, F);
 
-impl<F: Fn(&Level, &mut TextBuf) -> Result> Value for List<'_, F> {
-    fn put(&self, to: &mut TextBuf) -> Result {
-        for (i, level) in self.0.iter().enumerate() {
+impl<T, I: Iterator<Item = T> + Clone, F: Fn(T, &mut Window)> Value for List<I, F> {
+    fn put(&self, to: &mut Window) {
+        for (i, item) in self.0.clone().enumerate() {
             if i > 0 {
-                to.push(b",")?;
+                to.push(b",");
             }
-            self.1(level, to)?;
+            self.1(item, to);
         }
-        Ok(())
     }
 }
 
 /// Writes `key=value` fields, each after a blank.
 macro_rules! fields {
     ($to:expr, $($key:ident: $value:expr),* $(,)?) => {{ $(
-        $to.push(concat!(" ", stringify!($key), "=").as_bytes())?;
-        $value.put($to)?;
+        $to.push(concat!(" ", stringify!($key), "=").as_bytes());
+        $value.put($to);
     )* }};
 }
 
-/// Takes a snapshot of what `query` asks for, on behalf of the reader who opened `file`, and writes
-/// it.
-///
-/// # Errors
-///
-/// `ENOMEM`; `EINTR` if the reader is being killed.
-pub(crate) fn text_of(sources: &Sources, query: &Query, file: &LocalFile) -> Result<Text> {
-    let mut mounts = Mounts {
-        text: TextBuf::new(),
-        count: 0,
-    };
-    let snapshot = Snapshot::take(sources, query, file, &mut mounts)?;
-    Page {
-        spaces: Spelled::of(snapshot.all_spaces(), render_spaces)?,
-        snapshot,
-    }
-    .render(mounts)
+/// Bytes of the text that are made at once: at most, and of a short text.
+const MAX_WINDOW: usize = 32 * 1024;
+const MIN_WINDOW: usize = 2 * 1024;
+
+/// About how many bytes a record has; only the size of the window depends on it.
+const USUAL_RECORD: usize = 512;
+
+/// Records of which one is noted where it begins.
+const MARK_DISTANCE: usize = 64;
+
+/// A snapshot and the part of its text that is read.
+pub(crate) struct Renderer {
+    snapshot: Box<Snapshot>,
+    counts: Counts,
+    window: Window,
+    /// Where the record number [`MARK_DISTANCE`], twice that, and so on, begin in the text, as far as
+    /// that is known.
+    marks: Vec<usize>,
+    /// The record behind the last one in the window, and where it begins.
+    next: (usize, usize),
+    /// How long the text is, once that is known.
+    len: Option<usize>,
+    scratch: Scratch,
 }
 
-/// The mount records, which are written while the snapshot is taken.
-struct Mounts {
-    text: TextBuf,
-    count: u64,
+/// How many records of each kind are shown.
+struct Counts {
+    namespaces: usize,
+    tasks: usize,
+    threads: usize,
+    mounts: usize,
 }
 
-impl MountSink for Mounts {
-    fn add(&mut self, mount: &MountRecord<'_>) -> Result {
-        let to = &mut self.text;
-        to.push(b"mount ")?;
-        mount.ns.put(to)?;
-        to.push(b" ")?;
-        mount.id.put(to)?;
-        to.push(match mount.reach {
-            Reach::Root => b" root ".as_slice(),
-            Reach::Over => b" over ",
-            Reach::Outside => b" outside ",
-        })?;
-        to.push(mount.line)?;
-        to.push(b"\n")?;
-        self.count = self.count.saturating_add(1);
-        Ok(())
-    }
-}
-
-/// What many records have in common, spelled once.
-struct Spelled {
-    bytes: KVVec<u8>,
-    /// Where each one ends.
-    ends: KVVec<usize>,
-}
-
-impl Spelled {
-    /// What `spell` writes of each item, which must be short.
-    fn of<T>(
-        items: impl ExactSizeIterator<Item = T>,
-        spell: impl Fn(T, &mut TextBuf) -> Result,
-    ) -> Result<Self> {
-        let mut this = Self {
-            bytes: KVVec::new(),
-            ends: KVVec::with_capacity(items.len(), memory::charged())?,
-        };
-        let mut text = TextBuf::new();
-        for item in items {
-            spell(item, &mut text)?;
-            this.bytes
-                .extend_from_slice(text.last_piece(), memory::charged())?;
-            this.ends.push(this.bytes.len(), memory::charged())?;
-            text.clear_last_piece();
-        }
-        Ok(this)
-    }
-
-    fn get(&self, index: u32) -> Option<&[u8]> {
-        // CAST: An index into memory.
-        let index = index as usize;
-        let end = *self.ends.get(index)?;
-        let begin = index.checked_sub(1).and_then(|i| self.ends.get(i));
-        self.bytes.get(begin.copied().unwrap_or(0)..end)
+impl Counts {
+    /// All records, the first and the last one included.
+    fn total(&self) -> usize {
+        self.namespaces
+            .saturating_add(self.tasks)
+            .saturating_add(self.threads)
+            .saturating_add(self.mounts)
+            .saturating_add(2)
     }
 }
 
-/// A snapshot, and what is spelled of it already.
-struct Page {
-    snapshot: Snapshot,
-    /// The fields of each set of namespaces.
-    spaces: Spelled,
+/// What records are written with.
+struct Scratch {
+    path: PathBuf,
+    sets: RenderedSets,
 }
 
-impl Page {
-    /// Writes all records, the `mounts` last.
+impl Renderer {
+    /// Prepares to make the text of a snapshot.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
-    fn render(&self, mounts: Mounts) -> Result<Text> {
-        let snapshot = &self.snapshot;
-        let mut text = TextBuf::new();
-        let to = &mut text;
-
-        to.push(b"nsinspect 1")?;
-        fields!(to, release: Escaped(system::release()), uptime: snapshot.uptime);
-        to.push(b"\n")?;
-
+    pub(crate) fn new(snapshot: Box<Snapshot>) -> Result<Self> {
         let show = snapshot.show();
-        let namespaces = shown(show.ns, &snapshot.namespaces);
-        for ns in namespaces {
-            self.render_ns(ns, to)?;
-        }
-        let tasks = shown(show.tasks, snapshot.tasks());
-        for task in tasks {
-            self.render_task(task, to)?;
-        }
-        let threads = shown(show.threads, snapshot.threads());
-        for thread in threads {
-            self.render_thread(thread, to)?;
-        }
-        to.append(mounts.text)?;
-
-        to.push(b"end")?;
-        fields!(
-            to,
-            ns: namespaces.len() as u64,
-            tasks: tasks.len() as u64,
-            threads: threads.len() as u64,
-            mounts: mounts.count,
-        );
-        to.push(b"\n")?;
-        text.finish()
+        let shown = |is_shown, len| if is_shown { len } else { 0 };
+        let counts = Counts {
+            namespaces: shown(show.ns, snapshot.namespaces().len()),
+            tasks: shown(show.tasks, snapshot.tasks().processes().len()),
+            threads: shown(show.threads, snapshot.tasks().threads().len()),
+            mounts: shown(show.mounts, snapshot.mounts().len()),
+        };
+        let records = counts.total();
+        let window = records
+            .saturating_mul(USUAL_RECORD)
+            .clamp(MIN_WINDOW, MAX_WINDOW);
+        Ok(Self {
+            window: Window::new(window)?,
+            marks: Vec::with_capacity(records / MARK_DISTANCE, charged())?,
+            scratch: Scratch {
+                path: PathBuf::new()?,
+                sets: RenderedSets::new(if records > MARK_DISTANCE { SETS } else { 1 })?,
+            },
+            snapshot,
+            counts,
+            next: (0, 0),
+            len: None,
+        })
     }
 
-    fn render_ns(&self, ns: &NsRecord, to: &mut TextBuf) -> Result {
-        to.push(b"ns ")?;
-        to.push(ns.kind.name().as_bytes())?;
-        to.push(b" ")?;
-        ns.inum.put(to)?;
+    /// Copies what stands from `pos` on to a reader, as much as it has room for, and moves `pos`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `pos` is negative; `EFAULT` if the reader's memory is not there; `EINTR` if the
+    /// calling process is being killed.
+    pub(crate) fn read(&mut self, pos: &mut i64, to: &mut IovIterDest<'_>) -> Result<usize> {
+        let mut at = usize::try_from(*pos).map_err(|_| EINVAL)?;
+        let mut copied = 0_usize;
+        while !to.is_empty() {
+            if self.window.bytes_at(at).is_empty() && !self.move_to(at)? {
+                break;
+            }
+            let now = to.copy_to_iter(self.window.bytes_at(at));
+            if now == 0 {
+                if copied == 0 {
+                    return Err(EFAULT);
+                }
+                break;
+            }
+            at = at.saturating_add(now);
+            copied = copied.saturating_add(now);
+        }
+        *pos = i64::try_from(at).map_err(|_| EOVERFLOW)?;
+        Ok(copied)
+    }
+
+    /// Moves the window to a place in the text; says whether there is something.
+    fn move_to(&mut self, at: usize) -> Result<bool> {
+        if self.len.is_some_and(|len| at >= len) {
+            return Ok(false);
+        }
+        // The last record that begins before, of those of which that is known.
+        let (mut record, mut begin) = self.next;
+        if begin > at || !self.is_near(record, at) {
+            let mark = self.marks.partition_point(|begin| *begin <= at);
+            record = mark.saturating_mul(MARK_DISTANCE);
+            begin = mark
+                .checked_sub(1)
+                .and_then(|mark| self.marks.get(mark).copied())
+                .unwrap_or(0);
+        }
+        self.window.restart(at, begin);
+        let total = self.counts.total();
+        while record < total {
+            if record % MARK_DISTANCE == 0 {
+                if task::is_being_killed() {
+                    return Err(EINTR);
+                }
+                let mark = record / MARK_DISTANCE;
+                if mark == self.marks.len().saturating_add(1) {
+                    // There is room for all.
+                    let _ = self.marks.push_within_capacity(self.window.position());
+                }
+            }
+            self.next = (record, self.window.position());
+            self.render(record);
+            let is_whole = self.window.free() > 0;
+            if is_whole {
+                record = record.saturating_add(1);
+                self.next = (record, self.window.position());
+            }
+            if self.window.free() < USUAL_RECORD && self.window.end() > at {
+                break;
+            }
+        }
+        if record >= total {
+            self.len = Some(self.window.position());
+        }
+        Ok(self.window.end() > at)
+    }
+
+    /// Whether no mark is nearer before `at` than a record that begins before it.
+    fn is_near(&self, record: usize, at: usize) -> bool {
+        self.marks
+            .get(record / MARK_DISTANCE)
+            .is_none_or(|mark| *mark > at)
+    }
+
+    /// Writes a record to the window.
+    fn render(&mut self, record: usize) {
+        let (to, scratch) = (&mut self.window, &mut self.scratch);
+        let (snapshot, counts) = (&self.snapshot, &self.counts);
+        let page = Page { snapshot };
+        let Some(mut index) = record.checked_sub(1) else {
+            to.push(b"nsinspect 1");
+            fields!(to, release: Escaped(system::release()), uptime: snapshot.uptime);
+            to.push(b"\n");
+            return;
+        };
+        // CAST: Indices into memory.
+        if index < counts.namespaces {
+            if let Some(ns) = snapshot.namespaces().get(index as u32) {
+                page.render_ns(ns, scratch, to);
+            }
+            return;
+        }
+        index = index.wrapping_sub(counts.namespaces);
+        if index < counts.tasks {
+            if let Some(task) = snapshot.tasks().processes().get(index as u32) {
+                page.render_task(task, scratch, to);
+            }
+            return;
+        }
+        index = index.wrapping_sub(counts.tasks);
+        if index < counts.threads {
+            if let Some(thread) = snapshot.tasks().threads().get(index as u32) {
+                page.render_thread(thread, scratch, to);
+            }
+            return;
+        }
+        index = index.wrapping_sub(counts.threads);
+        if index < counts.mounts {
+            if let Some(mount) = snapshot.mounts().get(index as u32) {
+                page.render_mount(mount, scratch, to);
+            }
+            return;
+        }
+        to.push(b"end");
         fields!(
             to,
-            id: ns.id,
+            ns: counts.namespaces as u64,
+            tasks: counts.tasks as u64,
+            threads: counts.threads as u64,
+            mounts: counts.mounts as u64,
+        );
+        to.push(b"\n");
+    }
+}
+
+/// Sets of namespaces that are kept spelled at the same time.
+const SETS: usize = 64;
+
+/// Room for the fields of a set: ten keys of up to 18 characters, and numbers of up to ten.
+const SET_BYTES: usize = 320;
+
+/// The fields of some sets of namespaces, as they are spelled: most tasks have the same as others.
+struct RenderedSets {
+    /// That of the set with number `i` is, if at all, in place `i` modulo their number.
+    places: Vec<RenderedSet>,
+}
+
+struct RenderedSet {
+    set: Option<u32>,
+    window: Window,
+}
+
+impl RenderedSets {
+    fn new(places: usize) -> Result<Self> {
+        let mut this = Self {
+            places: Vec::with_capacity(places, charged())?,
+        };
+        for _ in 0..places {
+            let place = RenderedSet {
+                set: None,
+                window: Window::new(SET_BYTES)?,
+            };
+            this.places.push(place, charged())?;
+        }
+        Ok(this)
+    }
+
+    /// Writes the fields of set number `index`.
+    fn put(&mut self, index: u32, set: Option<&NamespaceSet>, to: &mut Window) {
+        // CAST: An index into memory.
+        let place = (index as usize).checked_rem(self.places.len());
+        let Some(place) = place.and_then(|place| self.places.get_mut(place)) else {
+            return;
+        };
+        if place.set != Some(index) {
+            place.set = Some(index);
+            place.window.restart(0, 0);
+            if let Some(set) = set {
+                render_set(set, &mut place.window);
+            }
+        }
+        to.push(place.window.bytes_at(0));
+    }
+}
+
+/// Writes the records of a snapshot.
+struct Page<'a> {
+    snapshot: &'a Snapshot,
+}
+
+impl Page<'_> {
+    fn render_ns(&self, ns: &NsRecord, scratch: &mut Scratch, to: &mut Window) {
+        to.push(b"ns ");
+        to.push(ns.kind.name().as_bytes());
+        to.push(b" ");
+        ns.id.put(to);
+        fields!(
+            to,
+            id: ns.id.id(),
             owner: ns.owner,
             tasks: ns.tasks,
             refs: ns.refs,
@@ -336,14 +491,19 @@ impl Page {
                 pending,
                 event,
                 origin,
-            } => fields!(
-                to,
-                mounts: mounts,
-                pending: pending,
-                event: event,
-                origin: origin,
-                root: ns.root_mount,
-            ),
+            } => {
+                fields!(
+                    to,
+                    mounts: mounts,
+                    pending: pending,
+                    event: event,
+                    origin: origin,
+                    root: ns.root_mount,
+                );
+                if ns.is_torn {
+                    fields!(to, torn: true);
+                }
+            }
             Detail::Uts {
                 nodename,
                 domainname,
@@ -352,24 +512,27 @@ impl Page {
                 nodename: until_nul(nodename),
                 domainname: until_nul(domainname),
             ),
-            Detail::Cgroup => fields!(to, root: self.snapshot.cgroup_root(ns)),
+            Detail::Cgroup => {
+                let path = scratch.spell(self.snapshot, self.snapshot.cgroup_root(ns));
+                fields!(to, root: path);
+            }
             Detail::Time {
                 monotonic,
                 boottime,
             } => fields!(to, monotonic: monotonic, boottime: boottime),
             Detail::Other => {}
         }
-        to.push(b"\n")
+        to.push(b"\n");
     }
 
-    fn render_task(&self, task: &TaskRecord, to: &mut TextBuf) -> Result {
-        let levels = self.snapshot.levels(task);
-        to.push(b"task ")?;
-        self.render_numbers(task, false, to)?;
+    fn render_task(&self, task: &TaskRecord, scratch: &mut Scratch, to: &mut Window) {
+        let levels = self.snapshot.tasks().levels(task);
+        to.push(b"task ");
+        self.render_numbers(task, false, to);
         fields!(
             to,
-            pgid: List(levels, |level: &Level, to: &mut TextBuf| level.pgid.put(to)),
-            sid: List(levels, |level: &Level, to: &mut TextBuf| level.sid.put(to)),
+            pgid: List(levels.clone(), |level: Level, to: &mut Window| level.numbers.pgid.put(to)),
+            sid: List(levels, |level: Level, to: &mut Window| level.numbers.sid.put(to)),
             ppid: task.ppid,
             uid: task.uid,
             gid: task.gid,
@@ -378,17 +541,17 @@ impl Page {
             kind: Word(if task.is_kthread { b"kthread" } else { b"user" }),
             start: task.start,
         );
-        self.render_places(task, to)?;
+        self.render_places(task, scratch, to);
         if task.is_unlisted {
             fields!(to, unlisted: true);
         }
-        to.push(b"\n")
+        to.push(b"\n");
     }
 
     /// What threads of one process have in common is left out.
-    fn render_thread(&self, task: &TaskRecord, to: &mut TextBuf) -> Result {
-        to.push(b"thread ")?;
-        self.render_numbers(task, true, to)?;
+    fn render_thread(&self, task: &TaskRecord, scratch: &mut Scratch, to: &mut Window) {
+        to.push(b"thread ");
+        self.render_numbers(task, true, to);
         fields!(
             to,
             uid: task.uid,
@@ -396,14 +559,15 @@ impl Page {
             state: Word(&[task.state]),
             start: task.start,
         );
-        self.render_places(task, to)?;
-        to.push(b"\n")
+        self.render_places(task, scratch, to);
+        to.push(b"\n");
     }
 
     /// The fields that task and thread records begin with.
-    fn render_numbers(&self, task: &TaskRecord, is_thread: bool, to: &mut TextBuf) -> Result {
-        let levels = self.snapshot.levels(task);
-        levels.first().map(|level| level.nr).put(to)?;
+    fn render_numbers(&self, task: &TaskRecord, is_thread: bool, to: &mut Window) {
+        let levels = self.snapshot.tasks().levels(task);
+        let nr = levels.clone().next().map(|level| level.numbers.nr);
+        nr.put(to);
         if is_thread {
             fields!(to, tgid: task.tgid);
         }
@@ -411,35 +575,105 @@ impl Page {
             to,
             comm: until_nul(&task.comm),
             level: levels.len().saturating_sub(1) as u64,
-            upid: List(levels, |level: &Level, to: &mut TextBuf| {
-                level.nr.put(to)?;
-                to.push(b"@")?;
-                level.ns.put(to)
+            upid: List(levels, |level: Level, to: &mut Window| {
+                level.numbers.nr.put(to);
+                to.push(b"@");
+                level.ns.put(to);
             }),
         );
-        Ok(())
     }
 
     /// The fields that task and thread records end with.
-    fn render_places(&self, task: &TaskRecord, to: &mut TextBuf) -> Result {
-        let root = self.snapshot.root(task);
-        to.push(self.spaces.get(task.spaces).unwrap_or_default())?;
-        fields!(
-            to,
-            chroot: root.as_ref().map(|(_, is_chroot)| *is_chroot),
-            root: root.map(|(path, _)| path),
-            cgroup: self.snapshot.cgroup(task),
-        );
-        Ok(())
+    fn render_places(&self, task: &TaskRecord, scratch: &mut Scratch, to: &mut Window) {
+        let tasks = self.snapshot.tasks();
+        scratch.sets.put(task.set, tasks.set(task.set), to);
+        match tasks.root(task) {
+            Some((root, is_chroot)) => {
+                let path = scratch.spell(self.snapshot, root);
+                fields!(to, chroot: is_chroot, root: path);
+            }
+            None => fields!(to, chroot: None::<bool>, root: None::<bool>),
+        }
+        let path = scratch.spell(self.snapshot, tasks.cgroup(task));
+        fields!(to, cgroup: path);
+    }
+
+    /// C: `show_mountinfo()` in [`fs/proc_namespace.c`](srctree/fs/proc_namespace.c), behind what is
+    /// put before its line.
+    fn render_mount(&self, mount: &MountRecord, scratch: &mut Scratch, to: &mut Window) {
+        let ns = self.snapshot.namespaces().get(mount.ns);
+        to.push(b"mount ");
+        ns.map(|ns| ns.id).put(to);
+        to.push(b" ");
+        mount.id.put(to);
+        to.push(match mount.reach {
+            Reach::Root => b" root ".as_slice(),
+            Reach::Over => b" over ",
+            Reach::Covered => b" covered ",
+            Reach::Outside => b" outside ",
+        });
+        if !mount.flags.is_kernel_line() {
+            self.render_mountinfo(mount, scratch, to);
+        }
+        to.push(self.snapshot.string(mount.tail));
+        to.push(b"\n");
+    }
+
+    /// The line of `mountinfo` up to the type of the file system.
+    fn render_mountinfo(&self, mount: &MountRecord, scratch: &mut Scratch, to: &mut Window) {
+        mount.mnt_id.put(to);
+        to.push(b" ");
+        mount.parent_mnt_id.put(to);
+        to.push(b" ");
+        let (major, minor) = mount.device();
+        major.put(to);
+        to.push(b":");
+        minor.put(to);
+        to.push(b" ");
+        to.push(self.snapshot.string(mount.root));
+        to.push(b" ");
+        let point = scratch.spell(self.snapshot, mount.point);
+        put_escaped(point.as_bytes(), &MOUNTINFO_SPECIAL, to);
+        if point.is_cut() {
+            to.push(CUT);
+        }
+        to.push(b" ");
+        for option in mount.flags.options() {
+            to.push(option);
+        }
+        if mount.flags.is_shared() {
+            to.push(b" shared:");
+            mount.group.put(to);
+        }
+        if mount.flags.is_slave() {
+            to.push(b" master:");
+            mount.master.put(to);
+            if mount.propagate_from != 0 {
+                to.push(b" propagate_from:");
+                mount.propagate_from.put(to);
+            }
+        }
+        if mount.flags.is_unbindable() {
+            to.push(b" unbindable");
+        }
+        to.push(b" - ");
+    }
+}
+
+impl Scratch {
+    /// Spells a path.
+    fn spell(&mut self, snapshot: &Snapshot, path: PathId) -> &PathBuf {
+        snapshot.spell(path, &mut self.path);
+        &self.path
     }
 }
 
 /// The namespaces that task and thread records show.
-fn render_spaces(spaces: &Spaces, to: &mut TextBuf) -> Result {
-    let nsproxy = spaces.nsproxy.unwrap_or_default();
+fn render_set(set: &NamespaceSet, to: &mut Window) {
+    let nsproxy = set.nsproxy.unwrap_or_default();
     fields!(
         to,
-        pidns: spaces.pid,
+        pidns: set.pid,
         pid_for_children: nsproxy.pid_for_children,
         mntns: nsproxy.mnt,
         utsns: nsproxy.uts,
@@ -448,23 +682,13 @@ fn render_spaces(spaces: &Spaces, to: &mut TextBuf) -> Result {
         cgroupns: nsproxy.cgroup,
         timens: nsproxy.time,
         time_for_children: nsproxy.time_for_children,
-        userns: spaces.user,
+        userns: set.user,
     );
-    Ok(())
-}
-
-/// All of them, or none.
-fn shown<T>(is_shown: bool, records: &[T]) -> &[T] {
-    if is_shown {
-        records
-    } else {
-        &[]
-    }
 }
 
 impl<T: Value> Value for &T {
-    fn put(&self, to: &mut TextBuf) -> Result {
-        (**self).put(to)
+    fn put(&self, to: &mut Window) {
+        (**self).put(to);
     }
 }
 
@@ -474,8 +698,11 @@ mod tests {
 
     /// Whether a value is spelled like that.
     fn is_spelled(value: impl Value, expected: &[u8]) -> bool {
-        let mut text = TextBuf::new();
-        value.put(&mut text).is_ok() && text.last_piece() == expected
+        let Ok(mut text) = Window::new(256) else {
+            return false;
+        };
+        value.put(&mut text);
+        text.bytes_at(0) == expected
     }
 
     #[test]
@@ -512,24 +739,5 @@ mod tests {
         assert!(is_spelled(until_nul(b"name\0rest"), b"name"));
         assert!(is_spelled(until_nul(b"name"), b"name"));
         assert!(is_spelled(until_nul(b"\0"), b""));
-    }
-
-    #[test]
-    fn what_is_spelled_once() -> Result {
-        let spelled = Spelled::of([7_u32, 10, 4026531840].iter(), |number, to| number.put(to))?;
-        assert!(spelled.get(0) == Some(b"7"));
-        assert!(spelled.get(1) == Some(b"10"));
-        assert!(spelled.get(2) == Some(b"4026531840"));
-        assert!(spelled.get(3).is_none());
-        Ok(())
-    }
-
-    #[test]
-    fn names_that_were_cut() {
-        let name = |bytes, cut| NameRef { bytes, cut };
-        assert!(is_spelled(name(b"/a", false), b"/a"));
-        assert!(is_spelled(name(b"/a", true), b"/a\\~"));
-        // No whole name is spelled like one that was cut.
-        assert!(is_spelled(name(b"/a\\~", false), b"/a\\134~"));
     }
 }

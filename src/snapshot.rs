@@ -2,12 +2,23 @@
 
 //! One consistent picture of tasks, namespaces and mounts, as plain data.
 //!
-//! What is collected under RCU goes into memory that was reserved before; when it does not fit, RCU
-//! is left, more is reserved, and the collection starts over.
+//! The picture is small: each name is in it once, and what many records have in common as well. It
+//! holds no reference into the kernel. Text is made of it in [`crate::render`].
+//!
+//! * [`budget`] bounds the memory that it takes.
+//! * [`store`] is memory that can be filled where nothing may be allocated.
+//! * [`paths`] keeps path names, [`ancestry`] the things that lie below one another, [`numbers`] sets of
+//!   process numbers.
+//! * [`tasks`] walks processes and threads, [`mounts`] reads mount lists.
 
 #![deny(unsafe_code)]
 
-mod reserved;
+mod ancestry;
+mod budget;
+mod mounts;
+mod numbers;
+mod paths;
+mod store;
 mod tasks;
 
 use crate::query::{
@@ -16,56 +27,78 @@ use crate::query::{
     Show, //
 };
 use crate::sys::{
-    cgroup::NoPath,
-    memory,
+    memory::{
+        self,
+        Box, //
+    },
     mount::{
-        LineBuf,
-        Mount,
         MountOps,
-        NamespaceSem,
-        Options,
-        Reach, //
+        Options, //
     },
     namespace::{
         Detail,
-        Inum,
         Kind,
         List,
-        Namespace, //
+        Namespace,
+        NsId, //
     },
-    path::PathBuf,
-    system,
-    task::{
-        self,
-        COMM_LEN, //
+    path::{
+        NameBuf,
+        PathRef, //
     },
+    system, //
 };
-use core::ops::Range;
+use budget::Budget;
 use kernel::{
     fs::LocalFile,
     prelude::*, //
 };
-pub(crate) use tasks::Spaces;
+use mounts::MountLists;
+pub(crate) use mounts::{
+    MountRecord,
+    Reach, //
+};
+pub(crate) use paths::{
+    PathBuf,
+    PathId, //
+};
+use paths::PathTree;
+use store::{
+    ChunkedVec,
+    HashKey,
+    StringId,
+    StringPool, //
+};
+pub(crate) use tasks::{
+    Level,
+    NamespaceSet,
+    TaskRecord,
+    Tasks, //
+};
 use tasks::{
+    Collector,
     Filter,
-    NsSet,
-    Tasks,
-    MAX_CGROUP_PATH, //
+    NsIdSet, //
 };
 
-/// Where the kernel keeps what a snapshot shows.
+/// Where the kernel keeps what a snapshot shows, and how it is to be taken.
 pub(crate) struct Sources {
     namespaces: List,
     mounts: MountOps,
+    /// The kernel's own function writes the lines of mounts.
+    kernel_lines: bool,
+    /// The most memory that a snapshot may take, in bytes; 0 for the default.
+    max_memory: u64,
+    key: HashKey,
 }
 
 impl Sources {
-    /// Finds them.
+    /// Finds them. A snapshot may take `max_memory` bytes; 0 stands for the default.
     ///
     /// # Errors
     ///
     /// `ENODEV` if this kernel is not one that the module knows; `ENOMEM`.
-    pub(crate) fn find() -> Result<Self> {
+    pub(crate) fn find(max_memory: u64) -> Result<Self> {
         Ok(Self {
             namespaces: List::find().inspect_err(|_| {
                 pr_err!("the list of all namespaces is not where it is known to be\n")
@@ -75,268 +108,269 @@ impl Sources {
                     pr_err!("the mountinfo of this process is not what it is known to be\n")
                 }
             })?,
+            kernel_lines: false,
+            max_memory,
+            key: HashKey::random(),
         })
     }
-}
 
-/// The numbers of a process in one of the pid namespaces that it is in.
-#[derive(Clone, Copy)]
-pub(crate) struct Level {
-    pub(crate) ns: Option<Inum>,
-    pub(crate) nr: i32,
-    /// The number of its process group there; 0 if that is not known there.
-    pub(crate) pgid: i32,
-    /// The number of its session there; 0 if that is not known there.
-    pub(crate) sid: i32,
-}
-
-/// A name among others.
-#[derive(Clone)]
-pub(crate) struct Name {
-    bytes: Range<usize>,
-    /// It had to be cut.
-    cut: bool,
-}
-
-/// A name that is shown.
-pub(crate) struct NameRef<'a> {
-    pub(crate) bytes: &'a [u8],
-    /// It had to be cut.
-    pub(crate) cut: bool,
-}
-
-impl Name {
-    fn of<'a>(&self, all: &'a [u8]) -> NameRef<'a> {
-        NameRef {
-            bytes: all.get(self.bytes.clone()).unwrap_or_default(),
-            cut: self.cut,
-        }
+    /// The most memory that a snapshot takes, in bytes.
+    pub(crate) fn max_memory(&self) -> u64 {
+        Budget::limit(self.max_memory)
     }
-}
-
-/// A process or a thread.
-pub(crate) struct TaskRecord {
-    /// Which of all the levels are its own, from level 0 on.
-    levels: Range<u32>,
-    /// NULs included.
-    pub(crate) comm: [u8; COMM_LEN],
-    /// The number of its process in the initial pid namespace.
-    pub(crate) tgid: i32,
-    pub(crate) ppid: i32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) threads: u32,
-    pub(crate) state: u8,
-    pub(crate) is_kthread: bool,
-    /// It is not on the task list.
-    pub(crate) is_unlisted: bool,
-    /// Nanoseconds since boot.
-    pub(crate) start: u64,
-    /// Which of all sets of namespaces.
-    pub(crate) spaces: u32,
-    /// Which of all roots; `None` once the task has given it back.
-    root: Option<u32>,
-    /// Which of all cgroups.
-    cgroup: u32,
-}
-
-/// A root directory that processes have.
-struct Root {
-    /// Its path from the top of its mount tree.
-    path: Name,
-    ns: Option<Inum>,
-    is_ns_root: bool,
 }
 
 /// A namespace.
 pub(crate) struct NsRecord {
     pub(crate) kind: Kind,
-    pub(crate) inum: Option<Inum>,
-    pub(crate) id: u64,
-    pub(crate) owner: Option<Inum>,
+    pub(crate) id: NsId,
+    pub(crate) owner: Option<NsId>,
     /// Processes in it; `None` if not all processes were looked at.
     pub(crate) tasks: Option<u32>,
     pub(crate) refs: i64,
     pub(crate) active: i32,
     pub(crate) detail: Detail,
-    /// The path of a cgroup namespace's root.
-    cgroup_root: Name,
+    /// Which of all cgroups is a cgroup namespace's root.
+    cgroup_root: Option<u32>,
     /// The 64-bit id of a mount namespace's root mount.
     pub(crate) root_mount: Option<u64>,
+    /// The list of its mounts changed while it was read.
+    pub(crate) is_torn: bool,
 }
 
-/// A mount.
-pub(crate) struct MountRecord<'a> {
-    pub(crate) ns: Option<Inum>,
-    /// The id that is never used again.
-    pub(crate) id: u64,
-    pub(crate) reach: Reach,
-    /// What `mountinfo` shows.
-    pub(crate) line: &'a [u8],
-}
-
-/// Where mounts go as they are seen. Their lines are as long as the text that is made of them, too
-/// much to be kept twice.
-pub(crate) trait MountSink {
-    /// Takes one.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`
-    fn add(&mut self, mount: &MountRecord<'_>) -> Result;
-}
-
-/// The picture, but for the mounts.
+/// The picture.
 pub(crate) struct Snapshot {
     /// Nanoseconds since boot when it was begun.
     pub(crate) uptime: u64,
-    pub(crate) namespaces: KVVec<NsRecord>,
     show: Show,
-    /// All processes were looked at, so that one knows how many are in a namespace.
-    counted: bool,
-    tasks: Tasks,
-    roots: KVVec<Root>,
-    /// Where the paths of all the above stand, but for those in `tasks`.
-    strings: KVVec<u8>,
+    tasks: Box<Tasks>,
+    namespaces: ChunkedVec<NsRecord>,
+    mounts: ChunkedVec<MountRecord>,
+    strings: StringPool,
+    paths: PathTree,
+}
+
+/// What a query asks for, once it is known what the inode numbers in it mean.
+struct Subject<'a> {
+    /// The namespace that was asked for.
+    ns: Option<NsId>,
+    /// Mount namespaces with the device that was asked for.
+    mnt: Option<&'a NsIdSet>,
+    /// The namespaces of the process that was asked for; with `None` in it, there is no such process.
+    set: Option<Option<NamespaceSet>>,
+}
+
+impl Subject<'_> {
+    /// Whether a namespace is shown, or its mounts.
+    fn has(&self, id: NsId) -> bool {
+        self.ns.is_none_or(|ns| ns == id)
+            && self.mnt.is_none_or(|mnt| mnt.find(&id.id()).is_some())
+            && self
+                .set
+                .is_none_or(|set| set.is_some_and(|set| set.refers_to(id)))
+    }
+
+    /// Whether the mounts of a namespace are shown.
+    fn has_mounts(&self, id: NsId) -> bool {
+        self.set
+            .is_none_or(|set| set.and_then(|set| set.mnt()) == Some(id))
+    }
 }
 
 impl Snapshot {
-    /// Takes one of what `query` asks for, on behalf of the reader who opened `file`, and hands the
-    /// mounts to `mounts`.
+    /// Takes one of what `query` asks for, on behalf of the reader who opened `file`.
     ///
-    /// Processes come first, then namespaces, then mounts: so a namespace that a process was seen
+    /// Processes come first, then namespaces and their mounts: so a namespace that a process was seen
     /// in is among the namespaces unless both ended meanwhile.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`
-    pub(crate) fn take(
-        sources: &Sources,
-        query: &Query,
-        file: &LocalFile,
-        mounts: &mut impl MountSink,
-    ) -> Result<Self> {
-        let show = query.show();
-        let with_device = match query.dev {
-            Some(device) => Some(sources.mnt_namespaces_with(device)?),
-            None => None,
-        };
+    /// `ENOMEM`; `EFBIG` if it would take more memory than it may; `EINTR` if the calling process is
+    /// being killed.
+    #[inline(never)]
+    pub(crate) fn take(sources: &Sources, query: &Query, file: &LocalFile) -> Result<Box<Self>> {
+        let budget = Budget::new(sources.max_memory());
         let uptime = system::uptime();
         let is_one = query.pid.is_some() || query.upid.is_some();
+        let show = query.show();
+        let show_all = Show {
+            // It was asked for, as if it were a process.
+            threads: show.threads || query.show.is_none() && is_one,
+            ..show
+        };
+        let mut snapshot = Self::empty(uptime, show_all, sources.key)?;
+        // What the numbers in the query mean now, they mean throughout: while there are references to
+        // the namespaces, no others get their inode numbers.
+        let find = |kind, inum| sources.namespaces.find_by_inum(kind, inum);
+        let ns = query.ns.map(|inum| find(None, inum)).transpose()?;
+        let upid_ns = query
+            .upid
+            .map(|upid| find(Some(Kind::Pid), upid.ns))
+            .transpose()?;
+        if matches!(ns, Some(None)) || matches!(upid_ns, Some(None)) {
+            return Ok(snapshot);
+        }
+        let ns = ns.flatten();
+        let mnt = match query.dev {
+            Some(device) => Some(sources.mnt_namespaces_with(device, &budget)?),
+            None => None,
+        };
+        let mut subject = Subject {
+            ns: ns.as_ref().and_then(Namespace::id),
+            mnt: mnt.as_ref(),
+            set: None,
+        };
         let filter = Filter {
-            ns: query.ns,
-            mnt: with_device.as_ref(),
+            ns: subject.ns,
+            mnt: subject.mnt,
             threads: show.threads,
         };
-        let tasks = Self::tasks_of(sources, query, filter)?;
-        let mut snapshot = Self {
-            uptime,
-            show: Show {
-                // It was asked for, as if it were a process.
-                threads: show.threads || query.show.is_none() && is_one,
-                ..show
-            },
-            namespaces: KVVec::new(),
-            counted: !is_one,
-            tasks,
-            roots: KVVec::new(),
-            strings: KVVec::new(),
-        };
-        snapshot.locate_roots(sources)?;
-        if show.ns || show.mounts {
-            snapshot.add_namespaces(sources, query, with_device.as_ref(), file, mounts)?;
+        let root = snapshot.add_tasks(
+            (sources, query, &budget),
+            upid_ns.flatten().as_ref(),
+            filter,
+        )?;
+        if is_one {
+            let only = snapshot.tasks.only();
+            subject.set = Some(only.and_then(|task| snapshot.tasks.set(task.set)).copied());
         }
+        if show.ns || show.mounts {
+            snapshot.add_namespaces((sources, query, &budget), &subject, root.as_ref(), file)?;
+        }
+        // So that no file system stays busy for as long as the text is read.
+        drop(root);
         if is_one {
             // Only now: what refers to it may be kept where it is not.
             snapshot.tasks.retain(filter);
         }
-        // So that no file system stays busy for as long as the text takes.
-        snapshot.tasks.roots.release();
+        let Self {
+            tasks,
+            paths,
+            strings,
+            ..
+        } = &mut *snapshot;
+        tasks.resolve(paths, strings, &budget)?;
         Ok(snapshot)
     }
 
+    /// One of nothing, in memory of its own.
+    #[inline(never)]
+    fn empty(uptime: u64, show: Show, key: HashKey) -> Result<Box<Self>> {
+        let this = Self {
+            uptime,
+            show,
+            tasks: Tasks::new(key)?,
+            namespaces: ChunkedVec::new(4),
+            mounts: ChunkedVec::new(16),
+            strings: StringPool::new(key),
+            paths: PathTree::new(key),
+        };
+        Ok(Box::new(this, memory::charged())?)
+    }
+
+    /// Adds the processes and threads that a query asks for. If it asks for one, returns its root.
+    #[inline(never)]
+    fn add_tasks(
+        &mut self,
+        (sources, query, budget): (&Sources, &Query, &Budget),
+        upid_ns: Option<&Namespace>,
+        filter: Filter<'_>,
+    ) -> Result<Option<PathRef>> {
+        let is_one = query.pid.is_some() || query.upid.is_some();
+        let show = query.show();
+        let all = Filter {
+            ns: None,
+            mnt: None,
+            ..filter
+        };
+        let filter = if is_one { all } else { filter };
+        let collector = Collector::new(sources.key, &mut self.strings, budget, filter)?;
+        let nr = query.upid.map(|upid| upid.nr).or(query.pid);
+        let Some(nr) = nr else {
+            // Without namespaces, which say how many processes they have, they are of no use.
+            if show.ns || show.tasks || show.threads {
+                self.tasks = collector.collect_all(self.uptime)?;
+            }
+            return Ok(None);
+        };
+        let (tasks, root) = collector.collect_one(nr, upid_ns)?;
+        // The same process must have both numbers, if both were asked for.
+        let number = tasks
+            .only()
+            .and_then(|task| tasks.levels(task).next())
+            .map(|level| level.numbers.nr);
+        if query.pid.is_some_and(|pid| number != Some(pid)) {
+            return Ok(None);
+        }
+        self.tasks = tasks;
+        Ok(root)
+    }
+
     /// Adds the namespaces that a query asks for, and their mounts.
+    #[inline(never)]
     fn add_namespaces(
         &mut self,
-        sources: &Sources,
-        query: &Query,
-        with_device: Option<&NsSet>,
+        (sources, query, budget): (&Sources, &Query, &Budget),
+        subject: &Subject<'_>,
+        root: Option<&PathRef>,
         file: &LocalFile,
-        mounts: &mut impl MountSink,
     ) -> Result {
         let show = self.show;
-        let subject = (!self.counted).then(|| self.subject());
         // The references to namespaces are dropped when this is done, or failed.
-        let namespaces = sources.namespaces.collect(|kind, inum| {
-            (show.ns || kind == Kind::Mnt)
-                && query.ns.is_none_or(|ns| inum.get() == ns)
-                && subject.is_none_or(|subject| subject.refers_to(inum))
-                && with_device.is_none_or(|mnt| mnt.find(inum).is_some())
-        })?;
-        let mut view = View {
-            line: LineBuf::new(Options::of_system(query.propagate_from))?,
-            path: PathBuf::new()?,
-            file,
-            dev: query.dev,
-            root: subject.and_then(|subject| subject.root),
-        };
+        let namespaces = sources
+            .namespaces
+            .collect(|kind, id| (show.ns || kind == Kind::Mnt) && subject.has(id))?;
+        let mut names = NameBuf::new()?;
+        let options = Options::of_system(query.propagate_from, sources.kernel_lines);
+        let mut lists = MountLists::new(&sources.mounts, file, options, budget, sources.key)?;
+        lists.dev = query.dev;
+        lists.root = root;
         for namespace in &namespaces {
-            // Before the record is made: all that it says about the mounts is of one moment.
-            let sem = namespace.as_mnt().map(|mnt| sources.mounts.lock(mnt));
-            let root_mount = sem.as_ref().and_then(NamespaceSem::root_id);
-            let record = self.ns_record(namespace, root_mount)?;
-            self.namespaces.push(record, memory::charged())?;
-            let is_own = subject.is_none_or(|subject| subject.mnt() == namespace.inum());
-            if let Some(sem) = sem.filter(|_| show.mounts && is_own) {
-                self.add_mounts(&sem, namespace.inum(), &mut view, mounts)?;
+            let Some(id) = namespace.id() else {
+                continue;
+            };
+            let mut record = NsRecord {
+                kind: namespace.kind(),
+                id,
+                owner: namespace.owner(),
+                tasks: subject.set.is_none().then(|| self.tasks.count_in(id)),
+                refs: namespace.refs(),
+                active: namespace.active(),
+                detail: Detail::Other,
+                cgroup_root: self.tasks.add_cgroup_root(
+                    namespace,
+                    &mut self.strings,
+                    &mut names,
+                    budget,
+                )?,
+                root_mount: None,
+                is_torn: false,
+            };
+            if let Some(mnt) = namespace.as_mnt() {
+                // All that the record says about the mounts is of one moment.
+                let head = if show.mounts && subject.has_mounts(id) {
+                    // CAST: There are no more than an index can say.
+                    let ns = self.namespaces.len() as u32;
+                    let mounts = &mut self.mounts;
+                    lists.read(
+                        (namespace, mnt),
+                        ns,
+                        mounts,
+                        &mut self.strings,
+                        &mut self.paths,
+                    )?
+                } else {
+                    lists.head(namespace, mnt)
+                };
+                record.detail = head.detail;
+                record.root_mount = head.root;
+                record.is_torn = head.is_torn;
+            } else {
+                record.detail = namespace.detail();
             }
+            self.namespaces.add(record, budget)?;
         }
         Ok(())
-    }
-
-    /// The processes and threads that a query asks for.
-    fn tasks_of(sources: &Sources, query: &Query, filter: Filter<'_>) -> Result<Tasks> {
-        let threads = filter.threads;
-        let Some(upid) = query.upid else {
-            return match query.pid {
-                Some(pid) => Tasks::collect_one(pid, None, threads),
-                // Without namespaces, which say how many processes they have, they are of no use.
-                None if !(query.show().ns || query.show().tasks || query.show().threads) => {
-                    Tasks::none()
-                }
-                None => Tasks::collect(filter),
-            };
-        };
-        let found = sources
-            .namespaces
-            .collect(|kind, inum| kind == Kind::Pid && inum.get() == upid.ns)?;
-        let Some(ns) = found.first() else {
-            return Tasks::none();
-        };
-        let tasks = Tasks::collect_one(upid.nr, Some(ns), threads)?;
-        // The same process must have both numbers, if both were asked for.
-        let is_other = |pid| {
-            let one = tasks.processes.items().first();
-            let one = one.or(tasks.threads.items().first());
-            one.and_then(|task| tasks.levels(task).first())
-                .is_some_and(|level| level.nr != pid)
-        };
-        if query.pid.is_some_and(is_other) {
-            return Tasks::none();
-        }
-        Ok(tasks)
-    }
-
-    /// The one process or thread that was asked for.
-    fn subject(&self) -> Subject {
-        let processes = self.tasks.processes.items().first();
-        let Some(task) = processes.or(self.tasks.threads.items().first()) else {
-            return Subject::default();
-        };
-        Subject {
-            spaces: self.tasks.spaces(task).copied(),
-            root: task.root,
-        }
     }
 
     /// Which kinds of records are shown.
@@ -344,225 +378,51 @@ impl Snapshot {
         self.show
     }
 
-    /// The processes, in the order of `init_task.tasks`, and then those that are not on that list.
-    pub(crate) fn tasks(&self) -> &[TaskRecord] {
-        self.tasks.processes.items()
+    /// The processes and threads.
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.tasks
     }
 
-    /// The threads, by process in the same order.
-    pub(crate) fn threads(&self) -> &[TaskRecord] {
-        self.tasks.threads.items()
+    /// The namespaces, by ascending id.
+    pub(crate) fn namespaces(&self) -> &ChunkedVec<NsRecord> {
+        &self.namespaces
     }
 
-    /// The numbers of a process or thread, from level 0 on.
-    pub(crate) fn levels(&self, task: &TaskRecord) -> &[Level] {
-        self.tasks.levels(task)
+    /// The mounts, by namespace in the same order, and for each by ascending id.
+    pub(crate) fn mounts(&self) -> &ChunkedVec<MountRecord> {
+        &self.mounts
     }
 
-    /// All sets of namespaces that [`TaskRecord::spaces`] can mean.
-    pub(crate) fn all_spaces(&self) -> impl ExactSizeIterator<Item = &Spaces> {
-        self.tasks.all_spaces()
+    /// The bytes of a string.
+    pub(crate) fn string(&self, string: StringId) -> &[u8] {
+        self.strings.get(string)
     }
 
-    /// The path of a process's root, and whether that is another one than that of its mount
-    /// namespace; `None` once the process has given it back.
-    pub(crate) fn root(&self, task: &TaskRecord) -> Option<(NameRef<'_>, bool)> {
-        // CAST: An index into memory.
-        let root = self.roots.get(task.root? as usize)?;
-        let ns = self.tasks.spaces(task).and_then(Spaces::mnt);
-        let is_own = root.is_ns_root && (ns.is_none() || root.ns == ns);
-        Some((root.path.of(&self.strings), !is_own))
-    }
-
-    /// The path of a process's cgroup in the default hierarchy.
-    pub(crate) fn cgroup(&self, task: &TaskRecord) -> Option<NameRef<'_>> {
-        // CAST: An index into memory.
-        let cgroup = self.tasks.cgroups.items().get(task.cgroup as usize)?;
-        Some(cgroup.path.of(self.tasks.cgroup_paths.items()))
+    /// Spells a path.
+    pub(crate) fn spell(&self, path: PathId, to: &mut PathBuf) {
+        to.spell(path, &self.paths, &self.strings);
     }
 
     /// The path of a cgroup namespace's root in the default hierarchy.
-    pub(crate) fn cgroup_root(&self, ns: &NsRecord) -> NameRef<'_> {
-        ns.cgroup_root.of(&self.strings)
-    }
-
-    fn ns_record(&mut self, namespace: &Namespace, root_mount: Option<u64>) -> Result<NsRecord> {
-        let inum = namespace.inum();
-        Ok(NsRecord {
-            kind: namespace.kind(),
-            inum,
-            id: namespace.id(),
-            owner: namespace.owner(),
-            tasks: self
-                .counted
-                .then(|| inum.map_or(0, |inum| self.tasks.count_in(inum))),
-            refs: namespace.refs(),
-            active: namespace.active(),
-            detail: namespace.detail(),
-            cgroup_root: self.add_cgroup_root(namespace)?,
-            root_mount,
-        })
-    }
-
-    fn add_cgroup_root(&mut self, namespace: &Namespace) -> Result<Name> {
-        let begin = self.strings.len();
-        let mut room = 0;
-        let mut cut = false;
-        // Only a cgroup namespace has a path, and tells how long it is once there is room for it.
-        while let Some(result) =
-            namespace.cgroup_root(self.strings.get_mut(begin..).unwrap_or_default())
-        {
-            match result {
-                Ok(len) => {
-                    self.strings.truncate(begin.saturating_add(len));
-                    break;
-                }
-                Err(NoPath::TooDeep) => {
-                    self.strings.truncate(begin);
-                    cut = true;
-                    break;
-                }
-                Err(NoPath::TooLong) if room >= MAX_CGROUP_PATH => {
-                    // All there is room for, but for the closing NUL.
-                    self.strings.pop();
-                    cut = true;
-                    break;
-                }
-                Err(NoPath::TooLong) => {
-                    room = room.saturating_mul(2).max(256);
-                    let len = begin.saturating_add(room);
-                    self.strings.resize(len, 0, memory::charged())?;
-                }
-            }
-        }
-        Ok(Name {
-            bytes: begin..self.strings.len(),
-            cut,
-        })
-    }
-
-    /// Adds the mounts of the namespace whose mounts `sem` holds.
-    fn add_mounts(
-        &self,
-        sem: &NamespaceSem<'_>,
-        ns: Option<Inum>,
-        view: &mut View<'_>,
-        mounts: &mut impl MountSink,
-    ) -> Result {
-        // CAST: An index into memory.
-        let root = view
-            .root
-            .map(|root| self.tasks.roots.items().get(root as usize));
-        for mount in sem.mounts() {
-            if task::is_being_killed() {
-                return Err(EINTR);
-            }
-            if view.dev.is_some_and(|dev| !is_on(&mount, dev)) {
-                continue;
-            }
-            if let Some(Some(root)) = root {
-                if !mount.is_seen_from(root, &mut view.path)? {
-                    continue;
-                }
-            }
-            let id = mount.id();
-            let (reach, line) = view.line.write(&mount, view.file)?;
-            mounts.add(&MountRecord {
-                ns,
-                id,
-                reach,
-                line,
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Finds out where the root directories of the processes lie. No mount moves while one of them is
-    /// looked at, of whatever namespace; between two there is room for others, for there may be as
-    /// many as there are processes.
-    fn locate_roots(&mut self, sources: &Sources) -> Result {
-        let mut path = PathBuf::new()?;
-        for root in self.tasks.roots.items() {
-            let sem = sources.mounts.lock_any()?;
-            let location = sem.locate(root, &mut path)?;
-            drop(sem);
-            let begin = self.strings.len();
-            self.strings
-                .extend_from_slice(path.as_bytes(), memory::charged())?;
-            let root = Root {
-                path: Name {
-                    bytes: begin..self.strings.len(),
-                    cut: path.is_cut(),
-                },
-                ns: location.ns,
-                is_ns_root: location.is_ns_root,
-            };
-            self.roots.push(root, memory::charged())?;
-        }
-        Ok(())
+    pub(crate) fn cgroup_root(&self, ns: &NsRecord) -> PathId {
+        ns.cgroup_root
+            .map_or(PathId::UNKNOWN, |cgroup| self.tasks.cgroup_path(cgroup))
     }
 }
 
 impl Sources {
     /// The mount namespaces that have a mount of a device.
-    fn mnt_namespaces_with(&self, device: Device) -> Result<NsSet> {
+    fn mnt_namespaces_with(&self, device: Device, budget: &Budget) -> Result<NsIdSet> {
         let namespaces = self.namespaces.collect(|kind, _| kind == Kind::Mnt)?;
-        let mut with_device = NsSet::with_capacity(namespaces.len())?;
+        let mut with_device = NsIdSet::new(16, self.key);
         for namespace in &namespaces {
-            let (Some(mnt), Some(inum)) = (namespace.as_mnt(), namespace.inum()) else {
+            let (Some(mnt), Some(id)) = (namespace.as_mnt(), namespace.id()) else {
                 continue;
             };
-            let sem = self.mounts.lock(mnt);
-            let mut has_device = false;
-            for mount in sem.mounts() {
-                if task::is_being_killed() {
-                    return Err(EINTR);
-                }
-                if is_on(&mount, device) {
-                    has_device = true;
-                    break;
-                }
-            }
-            drop(sem);
-            if has_device {
-                // There is room for all.
-                let _ = with_device.find_or_add(inum, || Ok(inum));
+            if MountLists::has_device(&self.mounts, mnt, device)? {
+                with_device.find_or_add(id.id(), budget, || id)?;
             }
         }
         Ok(with_device)
     }
-}
-
-fn is_on(mount: &Mount<'_>, device: Device) -> bool {
-    mount.device() == (device.major, device.minor)
-}
-
-/// The one process or thread that was asked for. There may be none.
-#[derive(Clone, Copy, Default)]
-struct Subject {
-    spaces: Option<Spaces>,
-    /// Which of all roots.
-    root: Option<u32>,
-}
-
-impl Subject {
-    fn refers_to(&self, ns: Inum) -> bool {
-        let is_one = |spaces: Spaces| spaces.each().contains(&Some(ns));
-        self.spaces.is_some_and(is_one)
-    }
-
-    fn mnt(&self) -> Option<Inum> {
-        self.spaces.as_ref().and_then(Spaces::mnt)
-    }
-}
-
-/// How mounts are shown, and which of them.
-struct View<'a> {
-    line: LineBuf,
-    path: PathBuf,
-    file: &'a LocalFile,
-    /// Only those of this device.
-    dev: Option<Device>,
-    /// Only those that a process with this root sees.
-    root: Option<u32>,
 }

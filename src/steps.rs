@@ -29,9 +29,7 @@ pub(crate) enum Step {
     Name,
     /// From one place of a table to the next, or a comparison in a search.
     Probe,
-    /// Back to the beginning of the task list: there was too little room, or the place was lost.
-    Restart,
-    /// The process was reaped that held the place in the task list.
+    /// Back to an earlier place in a list of tasks: the one where a walk paused was reaped.
     Lost,
 }
 
@@ -75,7 +73,6 @@ mod counted {
         mount: Atomic<u64>,
         name: Atomic<u64>,
         probe: Atomic<u64>,
-        restart: Atomic<u64>,
         lost: Atomic<u64>,
     }
 
@@ -86,7 +83,6 @@ mod counted {
         mount: Atomic::new(0),
         name: Atomic::new(0),
         probe: Atomic::new(0),
-        restart: Atomic::new(0),
         lost: Atomic::new(0),
     };
 
@@ -98,7 +94,6 @@ mod counted {
             Step::Mount => &COUNTERS.mount,
             Step::Name => &COUNTERS.name,
             Step::Probe => &COUNTERS.probe,
-            Step::Restart => &COUNTERS.restart,
             Step::Lost => &COUNTERS.lost,
         };
         counter.fetch_add(1, Relaxed);
@@ -111,14 +106,13 @@ mod counted {
         fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             writeln!(
                 f,
-                "task={} number={} namespace={} mount={} name={} probe={} restart={} lost={}",
+                "task={} number={} namespace={} mount={} name={} probe={} lost={}",
                 COUNTERS.task.load(Relaxed),
                 COUNTERS.number.load(Relaxed),
                 COUNTERS.namespace.load(Relaxed),
                 COUNTERS.mount.load(Relaxed),
                 COUNTERS.name.load(Relaxed),
                 COUNTERS.probe.load(Relaxed),
-                COUNTERS.restart.load(Relaxed),
                 COUNTERS.lost.load(Relaxed),
             )
         }

@@ -10,6 +10,7 @@ mod bindings;
 
 pub(crate) mod access;
 pub(crate) mod cgroup;
+pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod memory;
 pub(crate) mod mount;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Bytes for the reader: a text that grows in pieces, and how values are spelled in it. Pure.
+//! Bytes for the reader: a window into a text that is longer, and how values are spelled. Pure.
 
 #![deny(unsafe_code)]
 
-use crate::sys::memory;
-use kernel::{
-    iov::IovIterDest,
-    prelude::*, //
+use crate::sys::memory::{
+    self,
+    Vec, //
 };
+use kernel::prelude::*;
 
 /// A number in decimal digits.
 ///
@@ -100,176 +100,91 @@ impl ByteSet {
     }
 }
 
-/// Size of the first piece of a text in bytes.
-const MIN_PIECE: usize = 4 * 1024;
-
-/// Size that no piece of a text exceeds.
-const MAX_PIECE: usize = 64 * 1024;
-
-/// A text that is being written, in pieces, so that it can grow without being moved.
-pub(crate) struct TextBuf {
-    /// What is finished.
-    text: Text,
-    /// The piece that is being filled, and how much of it is. The rest is zeros: they take a
-    /// fraction of the time that it takes to fill them, and spare every value a look at what is
-    /// initialized.
-    piece: KVVec<u8>,
+/// A window into a text that is written from some place on: it keeps what falls into it, and counts
+/// the rest.
+pub(crate) struct Window {
+    room: Vec<u8>,
+    /// Where in the text the window begins.
+    begin: usize,
+    /// How much of it was written.
     used: usize,
+    /// Bytes that are still to be written before the window begins.
+    skip: usize,
+    /// Where in the text the next byte goes.
+    position: usize,
 }
 
-impl TextBuf {
-    /// An empty text.
-    pub(crate) fn new() -> Self {
-        Self {
-            text: Text {
-                pieces: KVVec::new(),
-                len: 0,
-            },
-            piece: KVVec::new(),
-            used: 0,
-        }
-    }
-
-    /// Appends bytes.
+impl Window {
+    /// Creates one of `len` bytes, in which nothing is written.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
+    pub(crate) fn new(len: usize) -> Result<Self> {
+        Ok(Self {
+            room: memory::zeros(len)?,
+            begin: 0,
+            used: 0,
+            skip: 0,
+            position: 0,
+        })
+    }
+
+    /// Empties it, and moves it to `begin`; what is pushed next goes to `position`, which is not
+    /// behind that.
+    pub(crate) fn restart(&mut self, begin: usize, position: usize) {
+        self.begin = begin;
+        self.used = 0;
+        self.position = position;
+        self.skip = begin.saturating_sub(position);
+    }
+
+    /// Appends bytes to the text.
     #[inline(always)]
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.position = self.position.wrapping_add(bytes.len());
         let end = self.used.wrapping_add(bytes.len());
-        match self.piece.get_mut(self.used..end) {
-            Some(room) => {
+        match self.room.get_mut(self.used..end) {
+            Some(room) if self.skip == 0 => {
                 room.copy_from_slice(bytes);
                 self.used = end;
-                Ok(())
             }
-            None => self.push_over_the_end(bytes),
+            _ => self.push_over_an_edge(bytes),
         }
-    }
-
-    /// What was written last: all, if that is less than 4 KiB.
-    pub(crate) fn last_piece(&self) -> &[u8] {
-        self.piece.get(..self.used).unwrap_or_default()
-    }
-
-    /// Forgets what is in the last piece.
-    pub(crate) fn clear_last_piece(&mut self) {
-        self.used = 0;
     }
 
     #[cold]
-    fn push_over_the_end(&mut self, bytes: &[u8]) -> Result {
-        let mut rest = bytes;
-        loop {
-            let room = self.piece.get_mut(self.used..).unwrap_or_default();
-            let (now, later) = rest.split_at(room.len().min(rest.len()));
-            for (to, from) in room.iter_mut().zip(now) {
-                *to = *from;
-            }
-            self.used = self.used.saturating_add(now.len());
-            if later.is_empty() {
-                return Ok(());
-            }
-            rest = later;
-            self.finish_piece()?;
-            // As long as all before, so that a short text takes little memory.
-            let size = self.text.len.clamp(MIN_PIECE, MAX_PIECE);
-            self.piece = memory::zeros(size)?;
+    fn push_over_an_edge(&mut self, bytes: &[u8]) {
+        let skipped = self.skip.min(bytes.len());
+        self.skip = self.skip.saturating_sub(skipped);
+        let bytes = bytes.get(skipped..).unwrap_or_default();
+        let room = self.room.get_mut(self.used..).unwrap_or_default();
+        for (to, from) in room.iter_mut().zip(bytes) {
+            *to = *from;
+            self.used = self.used.saturating_add(1);
         }
     }
 
-    fn finish_piece(&mut self) -> Result {
-        let mut bytes = core::mem::take(&mut self.piece);
-        bytes.truncate(self.used);
-        self.used = 0;
-        self.text.push_piece(bytes)
+    /// Where in the text the next byte goes.
+    pub(crate) fn position(&self) -> usize {
+        self.position
     }
 
-    /// Appends another text, without copying it.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`
-    pub(crate) fn append(&mut self, mut other: TextBuf) -> Result {
-        self.finish_piece()?;
-        other.finish_piece()?;
-        for piece in other.text.pieces {
-            self.text.push_piece(piece.bytes)?;
-        }
-        Ok(())
+    /// How many bytes there is room for.
+    pub(crate) fn free(&self) -> usize {
+        self.room.len().saturating_sub(self.used)
     }
 
-    /// The text as it is now, for readers.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`
-    pub(crate) fn finish(mut self) -> Result<Text> {
-        self.finish_piece()?;
-        Ok(self.text)
-    }
-}
-
-/// A part of a text.
-struct Piece {
-    /// Where in the text it begins.
-    begin: usize,
-    bytes: KVVec<u8>,
-}
-
-/// A text in memory.
-pub(crate) struct Text {
-    /// None of them is empty.
-    pieces: KVVec<Piece>,
-    len: usize,
-}
-
-impl Text {
-    fn push_piece(&mut self, bytes: KVVec<u8>) -> Result {
-        if bytes.is_empty() {
-            return Ok(());
-        }
-        let piece = Piece {
-            begin: self.len,
-            bytes,
-        };
-        // It is in memory, as is all that came before.
-        self.len = self.len.saturating_add(piece.bytes.len());
-        self.pieces.push(piece, memory::charged())?;
-        Ok(())
+    /// Where the part of the text that the window has ends.
+    pub(crate) fn end(&self) -> usize {
+        self.begin.saturating_add(self.used)
     }
 
-    /// The bytes from `at` on that lie in one piece; none at the end.
-    fn bytes_at(&self, at: usize) -> &[u8] {
-        let after = self.pieces.partition_point(|piece| piece.begin <= at);
-        let piece = after.checked_sub(1).and_then(|i| self.pieces.get(i));
-        piece
-            .and_then(|piece| piece.bytes.get(at.wrapping_sub(piece.begin)..))
+    /// The bytes of the text from `at` on that are in the window.
+    pub(crate) fn bytes_at(&self, at: usize) -> &[u8] {
+        let from = at.checked_sub(self.begin);
+        from.and_then(|from| self.room.get(from..self.used))
             .unwrap_or_default()
-    }
-
-    /// Copies what stands from `pos` on to a reader, as much as it has room for, and moves `pos`.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` if `pos` is negative; `EFAULT` if the reader's memory is not there.
-    pub(crate) fn read(&self, pos: &mut i64, to: &mut IovIterDest<'_>) -> Result<usize> {
-        let mut at = usize::try_from(*pos).map_err(|_| EINVAL)?;
-        let mut copied = 0_usize;
-        while at < self.len && !to.is_empty() {
-            let now = to.copy_to_iter(self.bytes_at(at));
-            if now == 0 {
-                break;
-            }
-            at = at.saturating_add(now);
-            copied = copied.saturating_add(now);
-        }
-        if copied == 0 && at < self.len && !to.is_empty() {
-            return Err(EFAULT);
-        }
-        *pos = i64::try_from(at).map_err(|_| EOVERFLOW)?;
-        Ok(copied)
     }
 }
 
@@ -311,61 +226,41 @@ mod tests {
         }
     }
 
-    /// Writes `count` times six bytes.
-    fn write(count: u64) -> Result<TextBuf> {
-        let mut text = TextBuf::new();
-        for number in 0..count {
-            text.push(Decimal::new(number % 10).as_bytes())?;
-            text.push(b"56789")?;
+    /// A text of pieces of 0 to 9 bytes.
+    fn write(to: &mut Window) {
+        for number in 0..200_usize {
+            to.push(b"abcdefghi".get(..number % 10).unwrap_or_default());
         }
-        Ok(text)
-    }
-
-    /// Whether every byte of what `write` has written is where it would be in one piece.
-    fn is_whole(text: &Text) -> bool {
-        (0..text.len).all(|at| {
-            let expected = match at % 6 {
-                0 => b'0' + (at / 6 % 10) as u8,
-                rest => b'4' + rest as u8,
-            };
-            text.bytes_at(at).first() == Some(&expected)
-        }) && text.bytes_at(text.len).is_empty()
     }
 
     #[test]
-    fn a_text_longer_than_a_piece() -> Result {
-        let text = write(30_000)?.finish()?;
-        assert!(text.len == 180_000);
-        // 4, 4, 8, 16, 32 KiB and then 64 each.
-        assert!(text.pieces.len() == 7);
-        assert!(is_whole(&text));
+    fn a_window_anywhere() -> Result {
+        let mut whole = Window::new(1000)?;
+        write(&mut whole);
+        assert!(whole.position() == 900 && whole.end() == 900 && whole.free() == 100);
+        let mut window = Window::new(64)?;
+        for begin in 0..920 {
+            window.restart(begin, 0);
+            write(&mut window);
+            assert!(window.position() == 900);
+            let end = 900.min(begin + 64);
+            assert!(window.end() == begin.max(end));
+            let expected = whole.bytes_at(begin.min(900));
+            let expected = expected.get(..end.saturating_sub(begin)).unwrap_or_default();
+            assert!(window.bytes_at(begin) == expected);
+            assert!(window.bytes_at(begin + 64).is_empty() && window.bytes_at(end).is_empty());
+        }
         Ok(())
     }
 
     #[test]
-    fn bytes_longer_than_a_piece() -> Result {
-        let all = KVVec::from_elem(b'x', 3 * MAX_PIECE, GFP_KERNEL)?;
-        let mut text = TextBuf::new();
-        text.push(b"x")?;
-        text.push(&all)?;
-        let text = text.finish()?;
-        assert!(text.len == 3 * MAX_PIECE + 1);
-        let mut pieces = text.pieces.iter().map(|piece| &piece.bytes);
-        assert!(pieces.all(|bytes| bytes.len() <= MAX_PIECE && bytes.iter().all(|b| *b == b'x')));
-        Ok(())
-    }
-
-    #[test]
-    fn texts_are_joined() -> Result {
-        let mut text = TextBuf::new();
-        text.append(TextBuf::new())?;
-        text.append(write(1_000)?)?;
-        text.append(TextBuf::new())?;
-        text.append(write(20_000)?)?;
-        text.append(write(10)?)?;
-        let text = text.finish()?;
-        assert!(text.len == 6 * 21_010);
-        assert!(is_whole(&text));
+    fn bytes_longer_than_a_window() -> Result {
+        let all = Vec::from_elem(b'x', 1000, memory::charged())?;
+        let mut window = Window::new(10)?;
+        window.restart(500, 3);
+        window.push(&all);
+        assert!(window.position() == 1003 && window.end() == 510 && window.free() == 0);
+        assert!(window.bytes_at(505) == b"xxxxx");
         Ok(())
     }
 }

@@ -1,189 +1,132 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The walk of the task list, into memory that was reserved before.
+//! The walk of the processes, into memory that was reserved before.
 
 #![deny(unsafe_code)]
 
 use super::{
-    reserved::{
-        spread,
-        Full,
+    ancestry::Ancestry,
+    budget::Budget,
+    numbers::PidBitmap,
+    paths::{
+        PathId,
+        PathTree, //
+    },
+    store::{
+        CapacityExceeded,
+        ChunkedVec,
+        HashKey,
+        Hasher,
         Interner,
         Keyed,
-        Reserved, //
-    },
-    Level,
-    Name,
-    TaskRecord, //
-};
-use crate::{
-    steps::{
-        self,
-        Step, //
-    },
-    sys::{
-        cgroup::{
-            Cgroup,
-            NoPath, //
-        },
-        memory,
-        namespace::{
-            Inum,
-            Namespace, //
-        },
-        nsproxy::NsProxy,
-        path::{
-            PathKey,
-            PathRef, //
-        },
-        pid::Pid,
-        task::{
-            self,
-            for_each_process,
-            Breaks,
-            Found,
-            HeldTask,
-            PidType,
-            Task,
-            Walk, //
-        },
+        StringId,
+        StringPool, //
     }, //
 };
-use core::{
-    convert::Infallible,
-    ops::{
-        ControlFlow,
-        Range, //
+use crate::sys::{
+    cgroup::Cgroup,
+    memory::{
+        self,
+        Box,
+        Vec, //
+    },
+    namespace::{
+        Namespace,
+        NsId, //
+    },
+    nsproxy::NsProxy,
+    path::{
+        NameBuf,
+        PathRef,
+        Place,
+        WayUp, //
+    },
+    pid::Pid,
+    task::{
+        self,
+        Found,
+        HeldTask,
+        PidType,
+        Task,
+        TaskWalk,
+        Visit,
+        COMM_LEN, //
     },
 };
+use core::ops::Range;
 use kernel::{
     prelude::*,
     sync::rcu, //
 };
 
-/// How often a walk may lose its place before it goes without breaks, which cannot get lost.
-const LOST_WALKS: u32 = 3;
-
-/// The longest path of a cgroup that is shown in full, in bytes.
-pub(super) const MAX_CGROUP_PATH: usize = 1 << 16;
-
 /// A set of namespaces.
-pub(super) type NsSet = Interner<Inum>;
+pub(super) type NsIdSet = Interner<NsId>;
 
-impl Keyed for Inum {
-    type Key = Inum;
+impl Keyed for NsId {
+    type Key = u64;
 
-    fn key(&self) -> Inum {
-        *self
+    fn key(&self) -> u64 {
+        self.id()
     }
 
-    fn hash(key: Inum) -> u64 {
-        spread(key.get().into())
+    fn hash(key: &u64, hasher: Hasher) -> Hasher {
+        hasher.with(*key)
     }
 }
 
 /// How many processes are in a namespace.
 struct Count {
-    ns: Inum,
+    ns: u64,
     tasks: u32,
 }
 
 impl Keyed for Count {
-    type Key = Inum;
-
-    fn key(&self) -> Inum {
-        self.ns
-    }
-
-    fn hash(key: Inum) -> u64 {
-        Inum::hash(key)
-    }
-}
-
-impl Keyed for PathRef {
-    type Key = PathKey;
-
-    fn key(&self) -> PathKey {
-        PathRef::key(self)
-    }
-
-    fn hash((mnt, dentry): PathKey) -> u64 {
-        spread(mnt as u64 ^ spread(dentry as u64))
-    }
-}
-
-impl Keyed for SpacesCount {
-    type Key = Spaces;
-
-    fn key(&self) -> Spaces {
-        self.spaces
-    }
-
-    fn hash(key: Spaces) -> u64 {
-        // Of an odd shift each, so that no two of them cancel out: most often they are consecutive.
-        let mut shift = 0_u32;
-        let mix = |hash: u64, ns: Option<Inum>| {
-            shift = shift.wrapping_add(5);
-            hash ^ u64::from(ns.map_or(0, Inum::get)).rotate_left(shift)
-        };
-        spread(key.each().into_iter().fold(0, mix))
-    }
-}
-
-/// A cgroup and the name of its path.
-pub(super) struct CgroupName {
-    id: u64,
-    pub(super) path: Name,
-}
-
-impl Keyed for CgroupName {
     type Key = u64;
 
     fn key(&self) -> u64 {
-        self.id
+        self.ns
     }
 
-    fn hash(key: u64) -> u64 {
-        spread(key)
+    fn hash(key: &u64, hasher: Hasher) -> Hasher {
+        hasher.with(*key)
     }
 }
 
 /// Which processes and threads are collected.
 #[derive(Clone, Copy)]
 pub(super) struct Filter<'a> {
-    /// Only what is in the namespace with this inode number.
-    pub(super) ns: Option<u32>,
+    /// Only what is in this namespace.
+    pub(super) ns: Option<NsId>,
     /// Only what is in one of these mount namespaces.
-    pub(super) mnt: Option<&'a NsSet>,
+    pub(super) mnt: Option<&'a NsIdSet>,
     /// Threads, too.
     pub(super) threads: bool,
 }
 
 impl Filter<'_> {
-    fn keeps(&self, spaces: &Spaces) -> bool {
-        let is_in = |ns: u32| Inum::new(ns).is_some_and(|ns| spaces.is_in(ns));
-        let in_mnt = |mnt: &NsSet| spaces.mnt().is_some_and(|own| mnt.find(own).is_some());
-        self.ns.is_none_or(is_in) && self.mnt.is_none_or(in_mnt)
+    fn keeps(&self, set: &NamespaceSet) -> bool {
+        let in_mnt = |mnt: &NsIdSet| set.mnt().is_some_and(|own| mnt.find(&own.id()).is_some());
+        self.ns.is_none_or(|ns| set.is_in(ns)) && self.mnt.is_none_or(in_mnt)
     }
 }
 
 /// The namespaces of a task. Most tasks share all of them with others.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Spaces {
+#[derive(Clone, Copy)]
+pub(crate) struct NamespaceSet {
     /// The innermost pid namespace that it is in.
-    pub(crate) pid: Option<Inum>,
-    pub(crate) user: Option<Inum>,
+    pub(crate) pid: Option<NsId>,
+    pub(crate) user: Option<NsId>,
     /// `None` once the task has given it back.
     pub(crate) nsproxy: Option<NsProxy>,
 }
 
-impl Spaces {
-    pub(crate) fn mnt(&self) -> Option<Inum> {
+impl NamespaceSet {
+    pub(crate) fn mnt(&self) -> Option<NsId> {
         self.nsproxy.and_then(|nsproxy| nsproxy.mnt)
     }
 
     /// Those that a task is in, one of each type.
-    fn own(&self) -> [Option<Inum>; 8] {
+    fn own(&self) -> [Option<NsId>; 8] {
         let nsproxy = self.nsproxy.unwrap_or_default();
         [
             self.pid,
@@ -197,12 +140,27 @@ impl Spaces {
         ]
     }
 
-    /// All of them, those for children only as well.
-    pub(crate) fn each(&self) -> [Option<Inum>; 10] {
+    /// Those that its children will be in, where these can be others.
+    fn of_children(&self) -> [Option<NsId>; 2] {
         let nsproxy = self.nsproxy.unwrap_or_default();
-        let [pid, user, mnt, uts, ipc, net, cgroup, time] = self.own();
-        let children = [nsproxy.pid_for_children, nsproxy.time_for_children];
-        let [pid_for_children, time_for_children] = children;
+        [nsproxy.pid_for_children, nsproxy.time_for_children]
+    }
+
+    /// Whether a task is in a namespace.
+    fn is_in(&self, ns: NsId) -> bool {
+        self.own().contains(&Some(ns))
+    }
+
+    /// Whether a task is in a namespace, or its children will be.
+    pub(super) fn refers_to(&self, ns: NsId) -> bool {
+        self.is_in(ns) || self.of_children().contains(&Some(ns))
+    }
+
+    /// The ids of all of them; 0 where there is none.
+    fn ids(&self) -> SetKey {
+        let id = |ns: Option<NsId>| ns.map_or(0, NsId::id);
+        let [pid, user, mnt, uts, ipc, net, cgroup, time] = self.own().map(id);
+        let [pid_for_children, time_for_children] = self.of_children().map(id);
         [
             pid,
             user,
@@ -216,276 +174,369 @@ impl Spaces {
             time_for_children,
         ]
     }
-
-    fn is_in(&self, ns: Inum) -> bool {
-        self.own().contains(&Some(ns))
-    }
 }
 
-/// Namespaces, and how many processes are in just these.
-struct SpacesCount {
-    spaces: Spaces,
+/// The ids of the namespaces of a [`NamespaceSet`].
+type SetKey = [u64; 10];
+
+/// A [`NamespaceSet`], and how many processes have it.
+struct SetCount {
+    key: SetKey,
+    set: NamespaceSet,
     tasks: u32,
 }
 
-/// How much there is to collect.
-#[derive(Default)]
-struct Amount {
-    processes: usize,
-    threads: usize,
-    levels: usize,
+impl Keyed for SetCount {
+    type Key = SetKey;
+
+    fn key(&self) -> SetKey {
+        self.key
+    }
+
+    fn hash(key: &SetKey, hasher: Hasher) -> Hasher {
+        key.iter().fold(hasher, |hasher, id| hasher.with(*id))
+    }
 }
 
-impl Amount {
-    /// Counts all, whatever the filter keeps: to look that up for each would take as long as to
-    /// collect it.
-    fn of_all(filter: Filter<'_>) -> Self {
-        let mut amount = Self::default();
-        let Ok(_) = for_each_process(Breaks::None, |task| {
-            let threads = if filter.threads {
-                // CAST: As many threads as there can be.
-                task.threads() as usize
-            } else {
-                0
-            };
-            let level = task.pid().map_or(0, |pid| pid.level());
-            // CAST: At most `MAX_PID_NS_LEVEL`.
-            let levels = (level as usize + 1).saturating_mul(threads.saturating_add(1));
-            amount.processes = amount.processes.saturating_add(1);
-            amount.threads = amount.threads.saturating_add(threads);
-            amount.levels = amount.levels.saturating_add(levels);
-            ControlFlow::<Infallible>::Continue(())
-        });
-        amount.processes = Self::and_some(amount.processes);
-        amount.threads = Self::and_some(amount.threads);
-        amount.levels = Self::and_some(amount.levels);
-        amount
+/// The pid namespaces that all processes are in that have the same innermost one.
+struct PidChain {
+    /// The id of the innermost.
+    innermost: u64,
+    /// Which of [`Tasks::pid_namespaces`], from level 0 on.
+    levels: Range<u32>,
+}
+
+impl Keyed for PidChain {
+    type Key = u64;
+
+    fn key(&self) -> u64 {
+        self.innermost
     }
 
-    /// Some more, for those that are born meanwhile.
-    fn and_some(count: usize) -> usize {
-        count.saturating_add(count / 16).saturating_add(64)
+    fn hash(key: &u64, hasher: Hasher) -> Hasher {
+        hasher.with(*key)
     }
+}
+
+/// The numbers of a process in one of the pid namespaces that it is in.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct LevelNumbers {
+    pub(crate) nr: i32,
+    /// The number of its process group there; 0 if that is not known there.
+    pub(crate) pgid: i32,
+    /// The number of its session there; 0 if that is not known there.
+    pub(crate) sid: i32,
+}
+
+/// The numbers of a process in one of the pid namespaces that it is in, and which one that is.
+pub(crate) struct Level {
+    pub(crate) ns: Option<NsId>,
+    pub(crate) numbers: LevelNumbers,
+}
+
+/// An index that stands for nothing.
+const NONE: u32 = u32::MAX;
+
+/// A root directory that processes have: which mount it is on, and its name there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Root {
+    /// Which of all mounts.
+    mount: u32,
+    name: StringId,
+    way: WayUp,
+    /// It is the root of that mount, and nothing is mounted on it.
+    is_topmost: bool,
+}
+
+impl Keyed for Root {
+    type Key = Self;
+
+    fn key(&self) -> Self {
+        *self
+    }
+
+    fn hash(key: &Self, hasher: Hasher) -> Hasher {
+        hasher.with(u64::from(key.mount) << 32 | key.name.as_u64())
+    }
+}
+
+/// A root directory that was met in the current section of the walk.
+#[derive(Clone, Copy)]
+struct RecentRoot {
+    key: (usize, usize),
+    /// Which of all roots.
+    root: u32,
+}
+
+/// Root directories that are remembered during a section. Most processes have the same as the one
+/// before.
+const RECENT_ROOTS: usize = 4;
+
+/// A process or a thread.
+#[derive(Clone, Copy)]
+pub(crate) struct TaskRecord {
+    /// Nanoseconds since boot.
+    pub(crate) start: u64,
+    /// Which of all numbers are its own, at level 0.
+    numbers: u32,
+    /// NULs included.
+    pub(crate) comm: [u8; COMM_LEN],
+    /// The number of its process in the initial pid namespace.
+    pub(crate) tgid: i32,
+    pub(crate) ppid: i32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) threads: u32,
+    /// Which of all sets of namespaces.
+    pub(crate) set: u32,
+    /// Which of all chains of pid namespaces.
+    chain: u32,
+    /// Which of all roots; [`NONE`] once the task has given it back.
+    root: u32,
+    /// Which of all cgroups.
+    cgroup: u32,
+    pub(crate) state: u8,
+    pub(crate) is_kthread: bool,
+    /// It is not on the task list.
+    pub(crate) is_unlisted: bool,
+    /// Its root lies in its mount namespace; or in any, if it has given that back.
+    is_in_own_ns: bool,
 }
 
 /// What is collected about processes and threads.
-pub(super) struct Tasks {
-    pub(super) processes: Reserved<TaskRecord>,
-    pub(super) threads: Reserved<TaskRecord>,
-    pub(super) levels: Reserved<Level>,
+pub(crate) struct Tasks {
+    processes: ChunkedVec<TaskRecord>,
+    threads: ChunkedVec<TaskRecord>,
+    numbers: ChunkedVec<LevelNumbers>,
+    pid_namespaces: ChunkedVec<Option<NsId>>,
+    chains: Interner<PidChain>,
     /// The sets of namespaces, each once.
-    spaces: Interner<SpacesCount>,
-    /// The root directories, each once.
-    pub(super) roots: Interner<PathRef>,
-    /// The cgroups, each once.
-    pub(super) cgroups: Interner<CgroupName>,
-    /// Where the paths of the cgroups stand.
-    pub(super) cgroup_paths: Reserved<u8>,
-    /// The numbers of all processes that the walk came across, kept or not.
-    visited: Reserved<i32>,
+    sets: Interner<SetCount>,
+    roots: Interner<Root>,
+    /// The paths of `roots`, once they are resolved.
+    root_paths: ChunkedVec<PathId>,
+    /// The mounts that the roots are on.
+    mounts: Ancestry,
+    cgroups: Ancestry,
     /// How many processes are in each namespace, once all were visited.
     counts: Interner<Count>,
-    /// Where a path is written first.
-    scratch: KVVec<u8>,
-    scratch_short: bool,
 }
 
-impl Tasks {
-    /// Nothing yet, and room for that much.
+/// What is needed while processes are visited.
+pub(super) struct Collector<'a> {
+    tasks: Box<Tasks>,
+    strings: &'a mut StringPool,
+    budget: &'a Budget,
+    filter: Filter<'a>,
+    /// The numbers of all processes that the walk came across, kept or not.
+    visited: PidBitmap,
+    /// The same for the threads of the process whose threads are walked in sections of their own.
+    visited_threads: PidBitmap,
+    names: NameBuf,
+    recent_roots: [Option<RecentRoot>; RECENT_ROOTS],
+    next_recent_root: usize,
+    /// Steps that were taken in the current section.
+    steps: usize,
+}
+
+/// Steps of all kinds after which a section ends: from task to task, from level to level, from a
+/// cgroup, a mount or a directory to the one above.
+const SECTION_STEPS: usize = 8192;
+
+/// Threads of one process that are visited in the same section as the process.
+const FEW_THREADS: u32 = 64;
+
+impl<'a> Collector<'a> {
+    /// Creates one that has collected nothing.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
-    fn with_room(room: Amount) -> Result<Self> {
-        // Most processes share namespaces, roots and cgroups with others.
-        let distinct = (room.processes / 8).max(room.processes.min(64));
+    pub(super) fn new(
+        key: HashKey,
+        strings: &'a mut StringPool,
+        budget: &'a Budget,
+        filter: Filter<'a>,
+    ) -> Result<Self> {
         Ok(Self {
-            processes: Reserved::with_capacity(room.processes)?,
-            threads: Reserved::with_capacity(room.threads)?,
-            levels: Reserved::with_capacity(room.levels)?,
-            spaces: Interner::with_capacity(distinct)?,
-            roots: Interner::with_capacity(distinct)?,
-            cgroups: Interner::with_capacity(distinct)?,
-            cgroup_paths: Reserved::with_capacity(distinct.saturating_mul(64))?,
-            visited: Reserved::with_capacity(room.processes)?,
-            counts: Interner::with_capacity(0)?,
-            scratch: memory::zeros(4096)?,
-            scratch_short: false,
+            tasks: Tasks::new(key)?,
+            strings,
+            budget,
+            filter,
+            visited: PidBitmap::new(),
+            visited_threads: PidBitmap::new(),
+            names: NameBuf::new()?,
+            recent_roots: [None; RECENT_ROOTS],
+            next_recent_root: 0,
+            steps: 0,
         })
     }
 
-    /// Nothing at all.
+    /// Visits all processes: those on the task list, and those that are not on it but can be found
+    /// by their number, and began before `now`, in nanoseconds since boot.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`
-    pub(super) fn none() -> Result<Self> {
-        Self::with_room(Amount::default())
-    }
-
-    /// Walks the task list, and then looks for processes that are not on it.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`
-    pub(super) fn collect(filter: Filter<'_>) -> Result<Self> {
-        let mut tasks = Self::with_room(Amount::of_all(filter))?;
-        let mut lost = 0;
+    /// `ENOMEM`; `EFBIG`; `EINTR` if the calling process is being killed.
+    pub(super) fn collect_all(mut self, now: u64) -> Result<Box<Tasks>> {
+        let mut walk = TaskWalk::of_processes();
+        let mut many_threads = None;
         loop {
-            let breaks = if lost < LOST_WALKS {
-                Breaks::Allowed
-            } else {
-                Breaks::None
-            };
-            let walk = for_each_process(breaks, |task| {
-                match tasks.add_process(&task, filter, false) {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(full) => ControlFlow::Break(full),
+            self.begin_section()?;
+            let is_end = walk.section(|task| {
+                if self.visited.contains(task.tgid()) {
+                    return Visit::Next;
                 }
-            });
-            match walk {
-                Ok(Walk::Complete) => {
-                    if tasks.add_unlisted(filter)?.is_ok() {
-                        tasks.count()?;
-                        // It was for `add_unlisted`.
-                        tasks.visited = Reserved::with_capacity(0)?;
-                        return Ok(tasks);
+                match self.add_process(task, false) {
+                    Ok(()) if self.has_many_threads(task) => {
+                        many_threads = Some(task.hold());
+                        Visit::Pause
                     }
+                    Ok(()) if self.steps < SECTION_STEPS => Visit::Next,
+                    Ok(()) => Visit::Pause,
+                    Err(CapacityExceeded) => Visit::Retry,
                 }
-                Ok(Walk::Lost) => {
-                    steps::count(Step::Lost);
-                    lost = lost.saturating_add(1);
-                }
-                Err(Full) => {}
+            })?;
+            if let Some(process) = many_threads.take() {
+                self.collect_threads(process)?;
             }
-            steps::count(Step::Restart);
-            tasks.restart()?;
+            if is_end {
+                break;
+            }
         }
+        self.add_unlisted(now)?;
+        self.tasks.count(self.budget)?;
+        Ok(self.tasks)
     }
 
-    /// Collects one process or thread alone: the one with the number `nr` in the pid namespace `ns`,
-    /// or in the initial one.
+    /// Visits one process or thread alone: the one with the number `nr` in the pid namespace `ns`, or
+    /// in the initial one; and takes references to its root.
     ///
-    /// Of a process all threads are collected if `threads` says so, of a thread that is not its
+    /// Of a process all threads are visited if the filter says so, of a thread that is not its
     /// process's leader only itself, as a thread. No processes are counted.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`
-    pub(super) fn collect_one(nr: i32, ns: Option<&Namespace>, threads: bool) -> Result<Self> {
-        let filter = Filter {
-            ns: None,
-            mnt: None,
-            threads,
-        };
-        let mut tasks = Self::with_room(Amount {
-            processes: 1,
-            threads: 1,
-            levels: 4,
-        })?;
+    /// `ENOMEM`; `EFBIG`; `EINTR` if the calling process is being killed.
+    pub(super) fn collect_one(
+        mut self,
+        nr: i32,
+        ns: Option<&Namespace>,
+    ) -> Result<(Box<Tasks>, Option<PathRef>)> {
+        let mut many_threads = None;
+        let mut root = None;
         loop {
+            self.begin_section()?;
             let rcu = rcu::read_lock();
             let added = match task::find(nr, ns, &rcu) {
                 None => Ok(()),
-                Some(Found::Process(task)) => tasks.add_process(&task, filter, false),
-                Some(Found::Thread(task, pid)) => tasks.add_thread(&task, &pid, filter),
+                Some(Found::Process(task)) => self.add_process(&task, false).map(|()| {
+                    many_threads = self.has_many_threads(&task).then(|| task.hold());
+                    root = task.lock().root_ref();
+                }),
+                Some(Found::Thread(task, pid)) => self.add_thread(&task, &pid).map(|()| {
+                    root = task.lock().root_ref();
+                }),
             };
             drop(rcu);
-            match added {
-                Ok(()) => return Ok(tasks),
-                Err(Full) => tasks.restart()?,
+            if added.is_ok() {
+                break;
+            }
+        }
+        if let Some(process) = many_threads.take() {
+            self.collect_threads(process)?;
+        }
+        Ok((self.tasks, root))
+    }
+
+    /// Makes room for the next section.
+    fn begin_section(&mut self) -> Result {
+        let budget = self.budget;
+        self.steps = 0;
+        self.recent_roots = [None; RECENT_ROOTS];
+        self.visited.reserve(budget)?;
+        self.strings.reserve(budget)?;
+        self.tasks.reserve(self.filter.threads, budget)
+    }
+
+    /// Visits the threads of a process that has so many that they take sections of their own.
+    fn collect_threads(&mut self, process: HeldTask) -> Result {
+        self.visited_threads = PidBitmap::new();
+        let mut walk = TaskWalk::of_threads(process);
+        loop {
+            self.visited_threads.reserve(self.budget)?;
+            self.begin_section()?;
+            let is_end = walk.section(|thread| {
+                // Reaped since the walk came to it.
+                let Some(pid) = thread.pid() else {
+                    return Visit::Next;
+                };
+                if self.visited_threads.contains(pid.nr()) {
+                    return Visit::Next;
+                }
+                let added = self.visited_threads.insert(pid.nr()).map(|_| ());
+                match added.and_then(|()| self.add_thread(thread, &pid)) {
+                    Ok(()) if self.steps < SECTION_STEPS => Visit::Next,
+                    Ok(()) => Visit::Pause,
+                    Err(CapacityExceeded) => {
+                        self.visited_threads.remove(pid.nr());
+                        Visit::Retry
+                    }
+                }
+            })?;
+            if is_end {
+                return Ok(());
             }
         }
     }
 
-    /// Keeps only what a filter keeps.
-    pub(super) fn retain(&mut self, filter: Filter<'_>) {
-        let spaces = self.spaces.items();
-        let keeps = |task: &mut TaskRecord| {
-            // CAST: An index into memory.
-            let spaces = spaces.get(task.spaces as usize);
-            spaces.is_some_and(|count| filter.keeps(&count.spaces))
-        };
-        self.processes.retain(keeps);
-        self.threads.retain(keeps);
-    }
-
-    /// The namespaces of a process or thread.
-    pub(super) fn spaces(&self, task: &TaskRecord) -> Option<&Spaces> {
-        // CAST: An index into memory.
-        let count = self.spaces.items().get(task.spaces as usize)?;
-        Some(&count.spaces)
-    }
-
-    /// All sets of namespaces that [`TaskRecord::spaces`] can mean.
-    pub(super) fn all_spaces(&self) -> impl ExactSizeIterator<Item = &Spaces> {
-        self.spaces.items().iter().map(|count| &count.spaces)
-    }
-
-    /// The numbers of a process or thread, from level 0 on.
-    pub(super) fn levels(&self, task: &TaskRecord) -> &[Level] {
-        // CAST: Indices into memory.
-        let range = task.levels.start as usize..task.levels.end as usize;
-        self.levels.items().get(range).unwrap_or_default()
-    }
-
-    /// How many processes are in a namespace; only after [`Tasks::collect`].
-    pub(super) fn count_in(&self, ns: Inum) -> u32 {
-        self.counts.find(ns).map_or(0, |count| count.tasks)
-    }
-
-    fn restart(&mut self) -> Result {
-        self.processes.restart()?;
-        self.threads.restart()?;
-        self.levels.restart()?;
-        self.spaces.restart()?;
-        self.roots.restart()?;
-        self.cgroups.restart()?;
-        self.cgroup_paths.restart()?;
-        self.visited.restart()?;
-        if self.scratch_short {
-            self.scratch_short = false;
-            let len = self.scratch.len().saturating_mul(2);
-            self.scratch.resize(len, 0, memory::charged())?;
-        }
-        Ok(())
+    /// Whether the threads of a process that is kept are to be walked in sections of their own.
+    fn has_many_threads(&self, task: &Task<'_>) -> bool {
+        self.filter.threads && task.threads() > FEW_THREADS
     }
 
     fn add_process(
         &mut self,
         task: &Task<'_>,
-        filter: Filter<'_>,
         is_unlisted: bool,
-    ) -> Result<(), Full> {
+    ) -> Result<(), CapacityExceeded> {
         // A thread that execs takes over its leader's place, and number. So the number is that of
         // the process, which stays, and the rest is whoever leads it now.
         let Some(pid) = task.signal_pid(PidType::Tgid) else {
             // Reaped since the walk came to it: it did not live throughout.
             return Ok(());
         };
-        self.visited.push(task.tgid())?;
-        let (spaces, record) = self.record(&task.leader(), &pid, filter)?;
-        // CAST: An index into memory.
-        if let Some(count) = self.spaces.items_mut().get_mut(spaces as usize) {
+        self.steps = self.steps.saturating_add(1);
+        self.tasks.processes.check_room(1)?;
+        let threads = self.tasks.threads.len();
+        let record = self.record(&task.leader(), &pid)?;
+        if self.filter.threads && !self.has_many_threads(task) {
+            if let Err(e) = self.add_few_threads(task) {
+                self.tasks.threads.truncate(threads);
+                return Err(e);
+            }
+        }
+        // From here on there is room for all.
+        self.visited.insert(task.tgid()).inspect_err(|_| {
+            self.tasks.threads.truncate(threads);
+        })?;
+        let (set, record) = record;
+        if let Some(count) = self.tasks.sets.items_mut().get_mut(set) {
             count.tasks = count.tasks.saturating_add(1);
         }
         if let Some(mut record) = record {
             record.is_unlisted = is_unlisted;
-            self.processes.push(record)?;
+            self.tasks.processes.push(record)?;
         }
-        if filter.threads {
-            let added = task.for_each_thread(|thread| {
-                // Reaped since the walk came to it.
-                let Some(pid) = thread.pid() else {
-                    return ControlFlow::Continue(());
-                };
-                match self.add_thread(&thread, &pid, filter) {
-                    Ok(()) => ControlFlow::Continue(()),
-                    Err(full) => ControlFlow::Break(full),
-                }
-            });
-            if let ControlFlow::Break(full) = added {
-                return Err(full);
+        Ok(())
+    }
+
+    /// Adds the threads of a process of which there are but few.
+    fn add_few_threads(&mut self, task: &Task<'_>) -> Result<(), CapacityExceeded> {
+        for thread in task.each_thread() {
+            // Reaped since the walk came to it.
+            if let Some(pid) = thread.pid() {
+                self.add_thread(&thread, &pid)?;
             }
         }
         Ok(())
@@ -495,10 +546,11 @@ impl Tasks {
         &mut self,
         thread: &Task<'g>,
         pid: &Pid<'g>,
-        filter: Filter<'_>,
-    ) -> Result<(), Full> {
-        if let (_, Some(record)) = self.record(thread, pid, filter)? {
-            self.threads.push(record)?;
+    ) -> Result<(), CapacityExceeded> {
+        self.steps = self.steps.saturating_add(1);
+        self.tasks.threads.check_room(1)?;
+        if let (_, Some(record)) = self.record(thread, pid)? {
+            self.tasks.threads.push(record)?;
         }
         Ok(())
     }
@@ -509,28 +561,33 @@ impl Tasks {
         &mut self,
         task: &Task<'g>,
         pid: &Pid<'g>,
-        filter: Filter<'_>,
-    ) -> Result<(u32, Option<TaskRecord>), Full> {
+    ) -> Result<(u32, Option<TaskRecord>), CapacityExceeded> {
         let cred = task.cred();
         let lock = task.lock();
-        let spaces = Spaces {
+        let set = NamespaceSet {
             pid: pid.upid(pid.level()).and_then(|upid| upid.ns()),
             user: cred.user_ns,
             nsproxy: lock.nsproxy(),
         };
-        let none = || Ok(SpacesCount { spaces, tasks: 0 });
-        let index = self.spaces.find_or_add(spaces, none)?;
-        if !filter.keeps(&spaces) {
+        let root = lock.root();
+        let is_in_own_ns = root.is_some_and(|root| lock.is_in_mnt_ns(&root.mount()));
+        drop(lock);
+        let key = set.ids();
+        let index = self
+            .tasks
+            .sets
+            .find_or_push(key, || SetCount { key, set, tasks: 0 })?;
+        if !self.filter.keeps(&set) {
             return Ok((index, None));
         }
-        let root = match lock.root() {
-            Some(root) => Some(self.roots.find_or_add(root.key(), || Ok(root.to_ref()))?),
-            None => None,
+        let chain = self.add_chain(pid, &set)?;
+        let root = match root {
+            Some(root) => self.add_root(&root)?,
+            None => NONE,
         };
-        drop(lock);
-
         let record = TaskRecord {
-            levels: self.add_levels(task, pid)?,
+            cgroup: self.add_cgroup(task.cgroup())?,
+            numbers: self.add_numbers(task, pid)?,
             comm: task.comm(),
             tgid: task.tgid(),
             ppid: task.ppid(pid),
@@ -541,139 +598,190 @@ impl Tasks {
             is_kthread: task.is_kthread(),
             is_unlisted: false,
             start: task.start_boottime(),
-            spaces: index,
+            set: index,
+            chain,
             root,
-            cgroup: self.add_cgroup(&task.cgroup())?,
+            is_in_own_ns,
         };
         Ok((index, Some(record)))
     }
 
+    /// The pid namespaces that the numbers are valid in.
+    fn add_chain(&mut self, pid: &Pid<'_>, set: &NamespaceSet) -> Result<u32, CapacityExceeded> {
+        let innermost = set.pid.map_or(0, NsId::id);
+        if let Some(chain) = self.tasks.chains.find(&innermost) {
+            return Ok(chain);
+        }
+        let levels = pid.level().saturating_add(1);
+        // CAST: At most `MAX_PID_NS_LEVEL` and one.
+        self.tasks.pid_namespaces.check_room(levels as usize)?;
+        self.tasks.chains.check_room(1)?;
+        let mut begin = None;
+        for level in 0..levels {
+            self.steps = self.steps.saturating_add(1);
+            let ns = pid.upid(level).and_then(|upid| upid.ns());
+            let index = self.tasks.pid_namespaces.push(ns)?;
+            begin = begin.or(Some(index));
+        }
+        let begin = begin.unwrap_or(0);
+        self.tasks
+            .chains
+            .find_or_push(innermost, || PidChain {
+                innermost,
+                levels: begin..begin.saturating_add(levels),
+            })
+    }
+
+    fn add_numbers(&mut self, task: &Task<'_>, pid: &Pid<'_>) -> Result<u32, CapacityExceeded> {
+        let pgid = task.signal_pid(PidType::Pgid);
+        let sid = task.signal_pid(PidType::Sid);
+        let levels = pid.level().saturating_add(1);
+        // CAST: At most `MAX_PID_NS_LEVEL` and one.
+        self.tasks.numbers.check_room(levels as usize)?;
+        // CAST: There are fewer than an index can say, or they do not fit.
+        let begin = self.tasks.numbers.len() as u32;
+        for level in 0..levels {
+            let Some(upid) = pid.upid(level) else {
+                break;
+            };
+            self.steps = self.steps.saturating_add(1);
+            let beside = |other: &Option<Pid<'_>>| {
+                other.as_ref().map_or(0, |pid| pid.nr_beside(level, &upid))
+            };
+            self.tasks.numbers.push(LevelNumbers {
+                nr: upid.nr(),
+                pgid: beside(&pgid),
+                sid: beside(&sid),
+            })?;
+        }
+        Ok(begin)
+    }
+
+    /// Which of all roots it is.
+    fn add_root(&mut self, place: &Place<'_>) -> Result<u32, CapacityExceeded> {
+        let key = place.key();
+        let recent = self.recent_roots.iter().flatten();
+        if let Some(known) = recent.copied().find(|known| known.key == key) {
+            return Ok(known.root);
+        }
+        let mount = self.tasks.mounts.add(
+            place.mount(),
+            self.strings,
+            &mut self.names,
+            &mut self.steps,
+            SECTION_STEPS,
+        )?;
+        let names = place.write_name(&mut self.names);
+        self.steps = self.steps.saturating_add(names.steps);
+        let root = Root {
+            mount,
+            name: self.strings.push(self.names.as_bytes())?,
+            way: names.way,
+            is_topmost: place.is_mount_root() && !place.mount().is_overmounted(),
+        };
+        let root = self.tasks.roots.find_or_push(root, || root)?;
+        if let Some(oldest) = self.recent_roots.get_mut(self.next_recent_root) {
+            *oldest = Some(RecentRoot { key, root });
+        }
+        self.next_recent_root = self.next_recent_root.wrapping_add(1) % RECENT_ROOTS;
+        Ok(root)
+    }
+
+    /// Which of all cgroups it is.
+    fn add_cgroup(&mut self, cgroup: Cgroup<'_>) -> Result<u32, CapacityExceeded> {
+        self.tasks.cgroups.add(
+            cgroup,
+            self.strings,
+            &mut self.names,
+            &mut self.steps,
+            SECTION_STEPS,
+        )
+    }
+
     /// Looks for processes that can be found by their number, but are not on the task list, and adds
-    /// them. The outer error is `ENOMEM`.
+    /// them.
     ///
-    /// That the walk did not come across a process says little: it may have been born since. Such
-    /// processes are looked for on the list again, and those that are not on it either, although
-    /// they live, once more when nobody can be in the middle of linking or unlinking them.
-    fn add_unlisted(&mut self, filter: Filter<'_>) -> Result<Result<(), Full>> {
-        let seen = Numbers::of(self.visited.items())?;
-        let mut suspects = KVec::with_capacity(SUSPECTS, memory::charged())?;
+    /// That the walk did not come across a process says little: it may have been born since. One
+    /// that began after `now` was not there to be hidden. The others, few if nobody hides any, are
+    /// looked for on the list once more. Those that are not on it, although they live, are looked for
+    /// a last time when nobody can be in the middle of linking or unlinking them.
+    fn add_unlisted(&mut self, now: u64) -> Result {
+        let mut suspects = self.suspects(now)?;
+        if !suspects.is_empty() {
+            self.drop_listed(&mut suspects)?;
+        }
+        if !suspects.is_empty() {
+            task::wait_for_readers();
+            self.drop_listed(&mut suspects)?;
+        }
+        for suspect in &suspects {
+            loop {
+                self.begin_section()?;
+                let rcu = rcu::read_lock();
+                // Under this very lock: only so is all that the task refers to kept by it.
+                let added = if suspect.is_listed_by_right() {
+                    self.add_process(&suspect.task(&rcu), true)
+                } else {
+                    Ok(())
+                };
+                drop(rcu);
+                if added.is_ok() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The processes with numbers that the walk did not come across, and that began before `now`.
+    fn suspects(&mut self, now: u64) -> Result<Vec<HeldTask>> {
+        let mut suspects = Vec::new();
         let mut from = 1;
         loop {
+            if task::is_being_killed() {
+                return Err(EINTR);
+            }
+            self.budget.take::<HeldTask>(SUSPECTS)?;
+            suspects.reserve(SUSPECTS, memory::charged())?;
+            let room = suspects.len().saturating_add(SUSPECTS);
             let rcu = rcu::read_lock();
             let mut examined = 0;
-            let mut is_last = false;
-            while examined < NUMBERS_AT_ONCE && suspects.len() < SUSPECTS {
+            while examined < NUMBERS_AT_ONCE && suspects.len() < room {
                 let Some((nr, task)) = task::next_by_number(from, &rcu) else {
-                    is_last = true;
-                    break;
+                    return Ok(suspects);
                 };
-                if let Some(task) = task.filter(|_| !seen.contains(nr)) {
+                let is_suspect =
+                    |task: &Task<'_>| !self.visited.contains(nr) && task.start_boottime() < now;
+                if let Some(task) = task.filter(is_suspect) {
                     // There is room, as just seen.
                     let _ = suspects.push_within_capacity(task.hold());
                 }
                 from = nr.max(from).saturating_add(1);
                 examined += 1;
             }
-            drop(rcu);
-
-            if !suspects.is_empty() {
-                drop_linked(&mut suspects);
-            }
-            if !suspects.is_empty() {
-                task::wait_for_readers();
-                drop_linked(&mut suspects);
-            }
-            let rcu = rcu::read_lock();
-            for suspect in &suspects {
-                // Under this very lock: only so is all that the task refers to kept by it.
-                if !suspect.is_listed_by_right() {
-                    continue;
-                }
-                let task = suspect.task(&rcu);
-                if let Err(full) = self.add_process(&task, filter, true) {
-                    drop(rcu);
-                    return Ok(Err(full));
-                }
-            }
-            drop(rcu);
-            suspects.clear();
-            if is_last {
-                return Ok(Ok(()));
-            }
         }
     }
 
-    fn add_levels(&mut self, task: &Task<'_>, pid: &Pid<'_>) -> Result<Range<u32>, Full> {
-        let pgid = task.signal_pid(PidType::Pgid);
-        let sid = task.signal_pid(PidType::Sid);
-        let begin = u32::try_from(self.levels.items().len()).map_err(|_| Full)?;
-        let mut end = begin;
-        for level in 0..=pid.level() {
-            let Some(upid) = pid.upid(level) else {
-                break;
-            };
-            let beside = |other: &Option<Pid<'_>>| {
-                other.as_ref().map_or(0, |pid| pid.nr_beside(level, &upid))
-            };
-            let index = self.levels.push(Level {
-                ns: upid.ns(),
-                nr: upid.nr(),
-                pgid: beside(&pgid),
-                sid: beside(&sid),
+    /// Walks the task list, and drops those that are on it, and those that have been reaped.
+    fn drop_listed(&mut self, suspects: &mut Vec<HeldTask>) -> Result {
+        let mut listed = PidBitmap::new();
+        let mut walk = TaskWalk::of_processes();
+        loop {
+            listed.reserve(self.budget)?;
+            let mut passed = 0_usize;
+            let is_end = walk.section(|task| {
+                passed = passed.saturating_add(1);
+                match listed.insert(task.tgid()) {
+                    Ok(_) if passed < SECTION_STEPS => Visit::Next,
+                    Ok(_) => Visit::Pause,
+                    Err(CapacityExceeded) => Visit::Retry,
+                }
             })?;
-            end = index.saturating_add(1);
-        }
-        Ok(begin..end)
-    }
-
-    fn add_cgroup(&mut self, cgroup: &Cgroup<'_>) -> Result<u32, Full> {
-        let id = cgroup.id();
-        let (scratch, short) = (&mut self.scratch, &mut self.scratch_short);
-        let paths = &mut self.cgroup_paths;
-        self.cgroups.find_or_add(id, || {
-            let (len, cut) = match cgroup.path(scratch) {
-                Ok(len) => (len, false),
-                Err(NoPath::TooDeep) => (0, true),
-                Err(NoPath::TooLong) if scratch.len() >= MAX_CGROUP_PATH => {
-                    (MAX_CGROUP_PATH - 1, true)
-                }
-                Err(NoPath::TooLong) => {
-                    *short = true;
-                    return Err(Full);
-                }
-            };
-            let path = scratch.get(..len).ok_or(Full)?;
-            paths.check_room(len)?;
-            let begin = paths.items().len();
-            for byte in path {
-                paths.push(*byte)?;
-            }
-            Ok(CgroupName {
-                id,
-                path: Name {
-                    bytes: begin..paths.items().len(),
-                    cut,
-                },
-            })
-        })
-    }
-
-    /// Counts the processes in each namespace.
-    fn count(&mut self) -> Result {
-        let sets = self.spaces.items();
-        // Room for more than there can be, so that nothing is full.
-        let mut counts = Interner::<Count>::with_capacity(sets.len().saturating_mul(8))?;
-        for set in sets {
-            for ns in set.spaces.own().into_iter().flatten() {
-                let index = counts.find_or_add(ns, || Ok(Count { ns, tasks: 0 }));
-                // CAST: An index into memory.
-                let count = index.map(|i| counts.items_mut().get_mut(i as usize));
-                if let Ok(Some(count)) = count {
-                    count.tasks = count.tasks.saturating_add(set.tasks);
-                }
+            if is_end {
+                break;
             }
         }
-        self.counts = counts;
+        suspects.retain(|suspect| !listed.contains(suspect.tgid()) && suspect.is_listed_by_right());
         Ok(())
     }
 }
@@ -681,44 +789,192 @@ impl Tasks {
 /// Numbers that are looked up under one RCU read-side critical section.
 const NUMBERS_AT_ONCE: usize = 1024;
 
-/// Processes that are looked for on the task list in one walk.
+/// Suspects that there is room for under one RCU read-side critical section.
 const SUSPECTS: usize = 64;
 
-/// Drops those that are on the task list, and those that have been reaped.
-fn drop_linked(suspects: &mut KVec<HeldTask>) {
-    let mut linked = [false; SUSPECTS];
-    task::mark_linked(suspects, &mut linked);
-    let mut marks = linked.iter();
-    suspects.retain(|suspect| {
-        let is_linked = marks.next().is_none_or(|mark| *mark);
-        !is_linked && suspect.is_listed_by_right()
-    });
-}
+impl Tasks {
+    /// Creates one of nothing. It is large, so it is not to lie on the stack of the walks.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    #[inline(never)]
+    pub(super) fn new(key: HashKey) -> Result<Box<Self>> {
+        let this = Self {
+            processes: ChunkedVec::new(16),
+            threads: ChunkedVec::new(16),
+            // A process can have 33.
+            numbers: ChunkedVec::new(40),
+            pid_namespaces: ChunkedVec::new(4),
+            chains: Interner::new(4, key),
+            sets: Interner::new(4, key),
+            roots: Interner::new(4, key),
+            root_paths: ChunkedVec::new(0),
+            mounts: Ancestry::new(key),
+            cgroups: Ancestry::new(key),
+            counts: Interner::new(16, key),
+        };
+        Ok(Box::new(this, memory::charged())?)
+    }
 
-/// A set of numbers of processes.
-struct Numbers(KVVec<u64>);
+    /// Makes room for the next section.
+    fn reserve(&mut self, threads: bool, budget: &Budget) -> Result {
+        self.processes.reserve(budget)?;
+        if threads {
+            self.threads.reserve(budget)?;
+        }
+        self.numbers.reserve(budget)?;
+        self.pid_namespaces.reserve(budget)?;
+        self.chains.reserve(budget)?;
+        self.sets.reserve(budget)?;
+        self.roots.reserve(budget)?;
+        self.mounts.reserve(budget)?;
+        self.cgroups.reserve(budget)
+    }
 
-impl Numbers {
-    fn of(numbers: &[i32]) -> Result<Self> {
-        let highest = numbers.iter().copied().max().unwrap_or(0);
-        let words = usize::try_from(highest).unwrap_or(0) / 64 + 1;
-        let mut set = Self(KVVec::from_elem(0, words, memory::charged())?);
-        for number in numbers {
-            let (word, bit) = Self::place(*number);
-            if let Some(word) = set.0.get_mut(word) {
-                *word |= bit;
+    /// Drops the records that the filter does not keep.
+    pub(super) fn retain(&mut self, filter: Filter<'_>) {
+        let sets = self.sets.items();
+        let keep =
+            |task: &TaskRecord| sets.get(task.set).is_some_and(|count| filter.keeps(&count.set));
+        self.processes.retain(keep);
+        self.threads.retain(keep);
+    }
+
+    /// The processes, in the order of `init_task.tasks`, and then those that are not on that list.
+    pub(crate) fn processes(&self) -> &ChunkedVec<TaskRecord> {
+        &self.processes
+    }
+
+    /// The threads, by process in the same order.
+    pub(crate) fn threads(&self) -> &ChunkedVec<TaskRecord> {
+        &self.threads
+    }
+
+    /// The one process or thread that was collected alone.
+    pub(super) fn only(&self) -> Option<&TaskRecord> {
+        self.processes.get(0).or(self.threads.get(0))
+    }
+
+    /// The namespaces of a process or thread.
+    pub(crate) fn set(&self, set: u32) -> Option<&NamespaceSet> {
+        Some(&self.sets.items().get(set)?.set)
+    }
+
+    /// The numbers of a process or thread, from level 0 on.
+    pub(crate) fn levels(&self, task: &TaskRecord) -> impl ExactSizeIterator<Item = Level> + Clone + '_ {
+        let chain = self.chains.items().get(task.chain);
+        let range = chain.map_or(0..0, |chain| chain.levels.clone());
+        let (first, begin) = (task.numbers, range.start);
+        range.map(move |index| Level {
+            ns: self.pid_namespaces.get(index).copied().flatten(),
+            numbers: self
+                .numbers
+                .get(index.wrapping_sub(begin).wrapping_add(first))
+                .copied()
+                .unwrap_or_default(),
+        })
+    }
+
+    /// How many processes are in a namespace; only after [`Collector::collect_all`].
+    pub(super) fn count_in(&self, ns: NsId) -> u32 {
+        let index = self.counts.find(&ns.id());
+        let count = index.and_then(|index| self.counts.items().get(index));
+        count.map_or(0, |count| count.tasks)
+    }
+
+    /// The path of a process's root, and whether that is another one than that of its mount
+    /// namespace; `None` once the process has given it back.
+    pub(crate) fn root(&self, task: &TaskRecord) -> Option<(PathId, bool)> {
+        let root = self.roots.items().get(task.root)?;
+        let path = self.root_paths.get(task.root).copied()?;
+        let is_ns_root = root.is_topmost && path == PathId::TOP;
+        Some((path, !(is_ns_root && task.is_in_own_ns)))
+    }
+
+    /// The path of a process's cgroup in the default hierarchy.
+    pub(crate) fn cgroup(&self, task: &TaskRecord) -> PathId {
+        self.cgroups.path(task.cgroup)
+    }
+
+    /// The path of a cgroup that was added by [`Tasks::add_cgroup_root`].
+    pub(super) fn cgroup_path(&self, cgroup: u32) -> PathId {
+        self.cgroups.path(cgroup)
+    }
+
+    /// Which of all cgroups is the root of a cgroup namespace; `None` for other namespaces.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`; `EINTR` if the calling process is being killed.
+    pub(super) fn add_cgroup_root(
+        &mut self,
+        namespace: &Namespace,
+        strings: &mut StringPool,
+        names: &mut NameBuf,
+        budget: &Budget,
+    ) -> Result<Option<u32>> {
+        loop {
+            if task::is_being_killed() {
+                return Err(EINTR);
+            }
+            let mut steps = 0;
+            let rcu = rcu::read_lock();
+            let Some(root) = namespace.cgroup_root(&rcu) else {
+                return Ok(None);
+            };
+            let added = self
+                .cgroups
+                .add(root, strings, names, &mut steps, SECTION_STEPS);
+            drop(rcu);
+            if let Ok(index) = added {
+                return Ok(Some(index));
+            }
+            strings.reserve(budget)?;
+            self.cgroups.reserve(budget)?;
+        }
+    }
+
+    /// Counts the processes in each namespace.
+    fn count(&mut self, budget: &Budget) -> Result {
+        for set in self.sets.items().iter() {
+            for ns in set.set.own().into_iter().flatten() {
+                let ns = ns.id();
+                let index = self
+                    .counts
+                    .find_or_add(ns, budget, || Count { ns, tasks: 0 })?;
+                if let Some(count) = self.counts.items_mut().get_mut(index) {
+                    count.tasks = count.tasks.saturating_add(set.tasks);
+                }
             }
         }
-        Ok(set)
+        Ok(())
     }
 
-    fn contains(&self, number: i32) -> bool {
-        let (word, bit) = Self::place(number);
-        self.0.get(word).is_some_and(|word| word & bit != 0)
-    }
-
-    fn place(number: i32) -> (usize, u64) {
-        let number = usize::try_from(number).unwrap_or(0);
-        (number / 64, 1 << (number % 64))
+    /// Finds the paths of all roots and cgroups.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn resolve(
+        &mut self,
+        tree: &mut PathTree,
+        strings: &mut StringPool,
+        budget: &Budget,
+    ) -> Result {
+        self.cgroups.resolve(tree, strings, budget)?;
+        self.mounts.resolve(tree, strings, budget)?;
+        for root in self.roots.items().iter() {
+            let path = match root.way {
+                WayUp::Escaped => PathId::UNKNOWN,
+                WayUp::AtRoot => {
+                    let mount = self.mounts.path(root.mount);
+                    tree.add_string(mount, root.name, strings, budget)?
+                }
+                WayUp::Cut => tree.add_string(PathId::UNKNOWN, root.name, strings, budget)?,
+            };
+            self.root_paths.add(path, budget)?;
+        }
+        Ok(())
     }
 }

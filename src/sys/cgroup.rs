@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `struct cgroup`: the path of a group in the default hierarchy.
+//! `struct cgroup`: a group of the default hierarchy, and the way up from it.
 //!
 //! C headers: [`include/linux/cgroup-defs.h`](srctree/include/linux/cgroup-defs.h),
 //! [`include/linux/kernfs.h`](srctree/include/linux/kernfs.h)
@@ -11,35 +11,22 @@ use super::{
 };
 use core::{
     marker::PhantomData,
-    ptr, //
+    ptr::NonNull, //
 };
 use kernel::{
     prelude::*,
     sync::rcu, //
 };
 
-/// A group of the default hierarchy, borrowed for as long as the RCU read lock is held, or whatever
-/// else `'g` stands for.
+/// A group of the default hierarchy, as the directory that it is in kernfs, borrowed for as long as
+/// the RCU read lock is held.
 ///
 /// # Invariants
 ///
-/// `ptr` points at a `struct cgroup` which is not freed before `'g` ends, nor is its `kn`.
-pub(crate) struct Cgroup<'g> {
-    ptr: *mut bindings::cgroup,
-    _life: PhantomData<&'g ()>,
-}
-
-/// Why there is no path.
-pub(crate) enum NoPath {
-    /// The buffer is too small for it.
-    TooLong,
-    /// The group is nested so deep that nobody should wait for it: writing a path takes time by
-    /// the square of its depth.
-    TooDeep,
-}
-
-/// The deepest group that has a path.
-const MAX_LEVEL: c_int = 1024;
+/// `0` points at the `struct kernfs_node` of a group, which is not freed before `'g` ends, nor are
+/// its name and its ancestors.
+#[derive(Clone, Copy)]
+pub(crate) struct Cgroup<'g>(NonNull<bindings::kernfs_node>, PhantomData<&'g ()>);
 
 impl<'g> Cgroup<'g> {
     /// The group of the default hierarchy in a `css_set`.
@@ -48,49 +35,38 @@ impl<'g> Cgroup<'g> {
     ///
     /// `css_set` must point at a `struct css_set` that `_rcu` keeps from being freed.
     pub(super) unsafe fn of_css_set(css_set: *mut bindings::css_set, _rcu: &'g rcu::Guard) -> Self {
-        // SAFETY: The caller ensures that `css_set` is valid.
-        let ptr = unsafe { read_once(&raw const (*css_set).dfl_cgrp) };
-        // INVARIANT: A `css_set` holds references to its groups; a group without any, and its `kn`,
-        // is freed from an `rcu_work`, so after the read-side critical section.
-        Self {
-            ptr,
-            _life: PhantomData,
-        }
+        // SAFETY: The caller ensures that `css_set` is valid. It holds references to its groups; a
+        // group without any, and its node, is freed from an `rcu_work`, so after the read-side
+        // critical section.
+        let node = unsafe {
+            let cgroup = read_once(&raw const (*css_set).dfl_cgrp);
+            read_once(&raw const (*cgroup).kn)
+        };
+        // INVARIANT: A node holds a reference to its parent until it is freed, through RCU. A name
+        // that is replaced is freed through RCU, too.
+        // SAFETY: A group has a node.
+        Self(unsafe { NonNull::new_unchecked(node) }, PhantomData)
     }
 
     /// The id, which no other group has or will have. C: `cgroup_id()`.
     pub(crate) fn id(&self) -> u64 {
-        // SAFETY: `ptr` and its `kn` are valid by the type invariants; the id is constant.
-        unsafe { (*read_once(&raw const (*self.ptr).kn)).id }
+        // SAFETY: The node is valid by the type invariants; the id is constant.
+        unsafe { (*self.0.as_ptr()).id }
     }
 
-    /// Writes the path from the root of the hierarchy into `buf`, and returns its length. If it has
-    /// no room for the path and two bytes more, the buffer has as much of it as fits. Does not
-    /// sleep. C: `kernfs_path()`.
-    pub(crate) fn path(&self, buf: &mut [u8]) -> Result<usize, NoPath> {
-        // SAFETY: `ptr` is valid by the type invariants; the level is constant.
-        if unsafe { read_once(&raw const (*self.ptr).level) } > MAX_LEVEL {
-            return Err(NoPath::TooDeep);
-        }
-        // Without any room the C function would write a NUL all the same.
-        if buf.is_empty() {
-            return Err(NoPath::TooLong);
-        }
-        // SAFETY: `ptr` and its `kn` are valid by the type invariants. `kernfs_path_from_node()`
-        // writes at most `buf.len()` bytes, which is not 0, a closing NUL among them.
-        let len = unsafe {
-            bindings::kernfs_path_from_node(
-                read_once(&raw const (*self.ptr).kn),
-                ptr::null_mut(),
-                buf.as_mut_ptr().cast(),
-                buf.len(),
-            )
-        };
-        // It says -E2BIG when it had to cut a path of the root, but when it had to cut another, it
-        // returns what it wrote: all there is room for.
-        usize::try_from(len)
-            .ok()
-            .filter(|len| len.checked_add(1).is_some_and(|end| end < buf.len()))
-            .ok_or(NoPath::TooLong)
+    /// The group around it; `None` for the root of the hierarchy.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        // SAFETY: The node is valid by the type invariants. Groups of the default hierarchy never
+        // move.
+        let parent = unsafe { read_once(&raw const (*self.0.as_ptr()).__parent) };
+        // INVARIANT: See `of_css_set`.
+        NonNull::new(parent).map(|parent| Self(parent, PhantomData))
+    }
+
+    /// The name in the group around it. C: `kernfs_rcu_name()`.
+    pub(crate) fn name(&self) -> &'g [u8] {
+        // SAFETY: The node is valid by the type invariants, and its name, a string that ends in a
+        // NUL and does not change, is not freed before `'g` ends.
+        unsafe { CStr::from_char_ptr(read_once(&raw const (*self.0.as_ptr()).name)) }.to_bytes()
     }
 }

@@ -18,16 +18,14 @@ mod line;
 
 use super::{
     bindings,
-    namespace::{
-        Inum,
-        MntNamespace, //
-    },
+    namespace::MntNamespace,
     path::{
-        PathBuf,
-        PathRef,
-        WayUp, //
+        NameBuf,
+        Names,
+        PathRef, //
     },
-    read_once, //
+    read_once,
+    seq::Seq, //
 };
 use crate::steps::{
     self,
@@ -35,6 +33,7 @@ use crate::steps::{
 };
 use core::{
     marker::PhantomData,
+    ops::Range,
     ptr::{
         self,
         NonNull, //
@@ -43,11 +42,12 @@ use core::{
 use kernel::{
     error::from_err_ptr,
     prelude::*,
+    sync::rcu,
     types::ScopeGuard, //
 };
 
 pub(crate) use line::{
-    LineBuf,
+    Flags,
     Options, //
 };
 
@@ -157,16 +157,9 @@ impl MountOps {
         })
     }
 
-    /// Takes `namespace_sem` for reading, to look at mounts of whatever namespace.
-    pub(crate) fn lock_any(&self) -> Result<NamespaceSem<'_>> {
-        let ns = current_mnt_ns().ok_or(ESRCH)?;
-        // SAFETY: Only the current task itself changes its `nsproxy`, so the namespace stays until
-        // the guard, which no other task can have, is dropped.
-        Ok(self.lock(unsafe { MntNamespace::from_ptr(ns) }))
-    }
-
-    /// Takes `namespace_sem` for reading, to walk the mounts of `ns`.
-    pub(crate) fn lock<'a>(&'a self, ns: MntNamespace<'a>) -> NamespaceSem<'a> {
+    /// Takes `namespace_sem` for reading, to walk the mounts of `ns` from the first one on whose 64-bit
+    /// id is at least `from`.
+    pub(crate) fn lock<'a>(&'a self, ns: MntNamespace<'a>, from: u64) -> NamespaceSem<'a> {
         let mut proc_mounts = bindings::proc_mounts {
             ns: ns.as_ptr(),
             show: Some(self.show),
@@ -176,21 +169,17 @@ impl MountOps {
             private: (&raw mut proc_mounts).cast(),
             ..Default::default()
         };
-        let mut pos = 0;
+        let mut pos = i64::try_from(from).unwrap_or(i64::MAX);
         // SAFETY: `seq` and what `private` points to are valid during the call, which looks at
         // nothing else, and there is a reference to `ns`.
         let first = unsafe { (self.start)(&mut seq, &mut pos) };
-        // INVARIANT: `start` took the semaphore, and returned the first mount of `ns`.
-        let mut sem = NamespaceSem {
+        // INVARIANT: `start` took the semaphore, and returned that mount of `ns`, or null.
+        NamespaceSem {
             ops: self,
             ns,
             first: first.cast(),
-            root: None,
             _not_send: PhantomData,
-        };
-        // SAFETY: There is a reference to the namespace.
-        sem.root = unsafe { sem.root_of(ns.as_ptr()) };
-        sem
+        }
     }
 }
 
@@ -209,19 +198,16 @@ fn current_mnt_ns() -> Option<NonNull<bindings::mnt_namespace>> {
 ///
 /// # Invariants
 ///
-/// The current task holds the semaphore. `first` is null or the first mount of `ns`.
+/// The current task holds the semaphore. `first` is null or a mount of `ns`.
 pub(crate) struct NamespaceSem<'a> {
     ops: &'a MountOps,
     ns: MntNamespace<'a>,
     first: *mut bindings::mount,
-    /// The place where a process finds itself that enters the namespace with `setns()`: the root
-    /// of whatever is mounted on top of the namespace's root mount. C: `mntns_install()`.
-    root: Option<bindings::path>,
     _not_send: PhantomData<*mut ()>,
 }
 
 impl<'a> NamespaceSem<'a> {
-    /// The mounts of the namespace, in the order of its tree: by ascending 64-bit id.
+    /// The mounts of the namespace from the first on that was asked for, by ascending 64-bit id.
     pub(crate) fn mounts(&self) -> Mounts<'_> {
         Mounts {
             next: self.first,
@@ -229,18 +215,37 @@ impl<'a> NamespaceSem<'a> {
         }
     }
 
-    /// As [`NamespaceSem::root`], of any mount namespace.
-    ///
-    /// # Safety
-    ///
-    /// `ns` must point at a mount namespace that is not freed while the semaphore is held.
-    unsafe fn root_of(&self, ns: *const bindings::mnt_namespace) -> Option<bindings::path> {
-        // SAFETY: The caller ensures that `ns` is valid. `root` changes only with the semaphore
-        // held for writing.
-        let mut top = unsafe { read_once(&raw const (*ns).root) }.cast_const();
-        if top.is_null() {
-            return None;
-        }
+    /// The stamp of the last change of the list. C: `mnt_namespace::event`.
+    pub(crate) fn event(&self) -> u64 {
+        // SAFETY: There is a reference to the namespace.
+        unsafe { read_once(&raw const (*self.ns.as_ptr()).event) }
+    }
+
+    /// How many mounts the namespace has. C: `mnt_namespace::nr_mounts`.
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: There is a reference to the namespace.
+        // CAST: A number of objects in memory.
+        unsafe { read_once(&raw const (*self.ns.as_ptr()).nr_mounts) as usize }
+    }
+
+    /// The namespace's root mount, which lies below all that are stacked on it.
+    fn bottom(&self) -> Option<NonNull<bindings::mount>> {
+        // SAFETY: There is a reference to the namespace. `root` changes only with the semaphore held
+        // for writing.
+        NonNull::new(unsafe { read_once(&raw const (*self.ns.as_ptr()).root) })
+    }
+
+    /// The 64-bit id of the namespace's root mount.
+    pub(crate) fn root_id(&self) -> Option<u64> {
+        let bottom = self.bottom()?;
+        // SAFETY: The root mount is valid while the semaphore is held.
+        Some(unsafe { read_once(&raw const (*bottom.as_ptr()).mnt_id_unique) })
+    }
+
+    /// The place where a process finds itself that enters the namespace with `setns()`: the root of
+    /// whatever is mounted on top of the namespace's root mount. C: `mntns_install()`.
+    fn root(&self) -> Option<bindings::path> {
+        let mut top = self.bottom()?.as_ptr().cast_const();
         loop {
             // SAFETY: The root mount is valid, and so is each that is mounted on it, and what is
             // mounted on what is constant, while the semaphore is held.
@@ -252,55 +257,22 @@ impl<'a> NamespaceSem<'a> {
             top = over;
         }
         // SAFETY: As above.
-        Some(unsafe {
-            bindings::path {
-                mnt: (&raw const (*top).mnt).cast_mut(),
-                dentry: read_once(&raw const (*top).mnt.mnt_root),
-            }
-        })
+        Some(unsafe { root_of(top) })
     }
+}
 
-    /// The 64-bit id of the namespace's root mount, which lies below all that are stacked on it.
-    pub(crate) fn root_id(&self) -> Option<u64> {
-        // SAFETY: There is a reference to the namespace. Its root mount is null or valid while the
-        // semaphore is held.
-        unsafe {
-            let bottom = read_once(&raw const (*self.ns.as_ptr()).root);
-            (!bottom.is_null()).then(|| read_once(&raw const (*bottom).mnt_id_unique))
+/// The root directory of a mount.
+///
+/// # Safety
+///
+/// `mount` must point at a mount that is not freed meanwhile.
+unsafe fn root_of(mount: *const bindings::mount) -> bindings::path {
+    // SAFETY: The caller ensures that the mount is valid; its root is constant.
+    unsafe {
+        bindings::path {
+            mnt: (&raw const (*mount).mnt).cast_mut(),
+            dentry: read_once(&raw const (*mount).mnt.mnt_root),
         }
-    }
-
-    /// Tells where a place lies, and writes its name as seen from the top of its mount tree.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`
-    pub(crate) fn locate(&self, place: &PathRef, name: &mut PathBuf) -> Result<Location> {
-        let path = place.as_raw();
-        // SAFETY: `place` holds a reference to the mount, which like all mounts is part of a
-        // `struct mount`.
-        let mount = unsafe { kernel::container_of!(path.mnt, bindings::mount, mnt) };
-        // SAFETY: `place` holds references to both, and the semaphore is held.
-        unsafe { name.write(mount, path.dentry, None)? };
-
-        // Null for a mount that was detached; a small negative number for one that the kernel made
-        // for itself. C: `is_mounted()`.
-        // SAFETY: The mount is valid, as above.
-        let ns = unsafe { read_once(&raw const (*mount).mnt_ns) };
-        if ns.is_null() || from_err_ptr(ns).is_err() {
-            return Ok(Location {
-                ns: None,
-                is_ns_root: false,
-            });
-        }
-        // SAFETY: A mount is in a namespace that is there, as long as the semaphore is held.
-        let (inum, root) = unsafe { (Inum::of(&raw const (*ns).ns), self.root_of(ns)) };
-        Ok(Location {
-            ns: inum,
-            is_ns_root: root.is_some_and(|root| {
-                ptr::eq(root.mnt, path.mnt) && ptr::eq(root.dentry, path.dentry)
-            }),
-        })
     }
 }
 
@@ -310,15 +282,6 @@ impl Drop for NamespaceSem<'_> {
         // SAFETY: By the type invariants the semaphore is held; `stop` does nothing but release it.
         unsafe { (self.ops.stop)(&mut seq, ptr::null_mut()) };
     }
-}
-
-/// Where a place lies.
-#[derive(Clone, Copy)]
-pub(crate) struct Location {
-    /// The mount namespace that its mount belongs to, if it is mounted at all.
-    pub(crate) ns: Option<Inum>,
-    /// Whether it is the place where a process finds itself that enters that namespace.
-    pub(crate) is_ns_root: bool,
 }
 
 /// The mounts of a namespace.
@@ -370,18 +333,40 @@ macro_rules! member {
 }
 use member;
 
-/// Who can reach a mount.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// A process whose root is that of the namespace, by its path.
-    Root,
-    /// The same, were there not another mount at the same place.
-    Over,
-    /// No such process.
-    Outside,
+/// What a mount tells about itself under one hold of the semaphore. Its strings are in the buffer
+/// that it was described to.
+pub(crate) struct Description {
+    /// The id that is never used again. C: `mount::mnt_id_unique`.
+    pub(crate) id: u64,
+    /// The same of the mount that it is mounted on; its own, if it is mounted on nothing.
+    pub(crate) parent: u64,
+    /// C: `mount::mnt_id`.
+    pub(crate) mnt_id: i32,
+    /// C: `mount::mnt_id` of the mount that it is mounted on.
+    pub(crate) parent_mnt_id: i32,
+    /// Major and minor number. C: `super_block::s_dev`.
+    pub(crate) device: (u32, u32),
+    /// The flags that are shown.
+    pub(crate) flags: Flags,
+    /// The peer group, of a shared mount. C: `mount::mnt_group_id`.
+    pub(crate) group: i32,
+    /// The peer group that it gets events from, of a slave; 0 otherwise.
+    pub(crate) master: i32,
+    /// Another mount is mounted on its root directory. C: `mount::overmount`.
+    pub(crate) is_overmounted: bool,
+    /// How it lies to the root directory that was asked for.
+    pub(crate) relation: Relation,
+    /// What the way up from its mount point to the root of its parent came across.
+    pub(crate) names: Names,
+    /// Where the name of the mount point on its parent stands, not escaped.
+    pub(crate) point: Range<usize>,
+    /// Where the mounted directory stands, escaped.
+    pub(crate) root: Range<usize>,
+    /// Where type, source and options stand; or the whole line, if the kernel wrote that.
+    pub(crate) tail: Range<usize>,
 }
 
-impl Mount<'_> {
+impl<'s> Mount<'s> {
     /// The id that is never used again. C: `mount::mnt_id_unique`.
     pub(crate) fn id(&self) -> u64 {
         member!(self, mnt_id_unique)
@@ -396,57 +381,257 @@ impl Mount<'_> {
         (dev >> 20, dev & ((1 << 20) - 1))
     }
 
-    /// Whether a process whose root is `root` sees it.
+    /// How it lies to a process's root directory.
+    fn relation_to(&self, root: &bindings::path, names: &Names) -> Relation {
+        let parent = member!(self, mnt_parent);
+        // SAFETY: The mount is valid by the type invariants. It has a parent, at least itself, while
+        // the semaphore is held. Only addresses are computed.
+        let (own, parent) = unsafe {
+            (
+                &raw const (*self.ptr.as_ptr()).mnt,
+                &raw const (*parent).mnt,
+            )
+        };
+        if ptr::eq(own, root.mnt) {
+            let own_root = member!(self, mnt.mnt_root);
+            if ptr::eq(own_root, root.dentry) {
+                Relation::Inside
+            } else {
+                Relation::Outside
+            }
+        } else if ptr::eq(parent, root.mnt) {
+            Relation::OnSameMount(names.found)
+        } else {
+            Relation::AsParent
+        }
+    }
+
+    /// Tells all about it, for the reader of `seq`; `None` if there was too little room in that. With
+    /// a `root`, also how it lies to that.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`
-    pub(crate) fn is_seen_from(&self, root: &PathRef, name: &mut PathBuf) -> Result<bool> {
-        self.write_path(name, Some(root.as_raw()))
-    }
-
-    /// Writes where it is mounted, as seen from `root`, and says whether it can be seen from there.
-    fn write_path(&self, name: &mut PathBuf, root: Option<&bindings::path>) -> Result<bool> {
-        let dentry = member!(self, mnt.mnt_root);
-        // SAFETY: The semaphore is held, and a mount has a reference to its root directory.
-        let way = unsafe { name.write(self.ptr.as_ptr(), dentry, root)? };
-        Ok(match way {
-            WayUp::AtRoot => true,
-            WayUp::AtTop | WayUp::Escaped => false,
-            // Where the mounts lead is soon told.
-            WayUp::TooLong => root.is_some_and(|root| self.is_below(root.mnt)),
-        })
-    }
-
-    /// Who can reach it; writes where it is mounted.
-    fn place(&self, name: &mut PathBuf) -> Result<Reach> {
-        Ok(match self.write_path(name, self.sem.root.as_ref())? {
-            true if member!(self, overmount).is_null() => Reach::Root,
-            true => Reach::Over,
-            false => Reach::Outside,
-        })
-    }
-
-    /// Whether the way up leads over this mount.
-    fn is_below(&self, root: *const bindings::vfsmount) -> bool {
-        let mut mount = self.ptr.as_ptr();
-        loop {
-            // SAFETY: The parents of a mount of the namespace are valid, and the same, while the
+    /// `ENOMEM` if a callback of the file system says so.
+    pub(crate) fn describe(
+        &self,
+        seq: &mut Seq<'_>,
+        names: &mut NameBuf,
+        options: Options,
+        root: Option<&PathRef>,
+        extent: Extent,
+    ) -> Result<Option<Description>> {
+        let (parent, point) = (member!(self, mnt_parent), member!(self, mnt_mountpoint));
+        let wanted = root.map(|root| root.as_raw().dentry.cast_const());
+        let way = {
+            let _rcu = rcu::read_lock();
+            // SAFETY: A mount has a parent, at least itself, and a mount point on it, while the
             // semaphore is held.
-            let (mnt, parent) = unsafe {
-                (
-                    &raw const (*mount).mnt,
-                    read_once(&raw const (*mount).mnt_parent),
-                )
-            };
-            if ptr::eq(mnt, root) {
-                return true;
+            unsafe {
+                let top = read_once(&raw const (*parent).mnt.mnt_root);
+                names.write(point, top, wanted)
             }
-            if ptr::eq(mount, parent) {
-                return false;
-            }
-            steps::count(Step::Mount);
-            mount = parent;
+        };
+        let begin = seq.position();
+        seq.put(names.as_bytes());
+        let root_begin = seq.position();
+        let (root_end, flags) = self.put_strings(seq, options, extent)?;
+        let end = seq.position();
+        if seq.has_overflowed() {
+            return Ok(None);
         }
+        // SAFETY: A parent is there, as above.
+        let (parent_id, parent_mnt_id) = unsafe {
+            (
+                read_once(&raw const (*parent).mnt_id_unique),
+                read_once(&raw const (*parent).mnt_id),
+            )
+        };
+        Ok(Some(Description {
+            id: self.id(),
+            parent: parent_id,
+            mnt_id: member!(self, mnt_id),
+            parent_mnt_id,
+            device: self.device(),
+            flags,
+            group: member!(self, mnt_group_id),
+            master: self.master().map_or(0, |master| master.group()),
+            is_overmounted: !member!(self, overmount).is_null(),
+            relation: root.map_or(Relation::AsParent, |root| {
+                self.relation_to(root.as_raw(), &way)
+            }),
+            names: way,
+            point: begin..root_begin,
+            root: root_begin..root_end,
+            tail: root_end..end,
+        }))
+    }
+
+    /// The mount that it gets events from. C: `mount::mnt_master`.
+    pub(crate) fn master(&self) -> Option<Master<'s>> {
+        // INVARIANT: A master is there while the semaphore is held.
+        NonNull::new(member!(self, mnt_master)).map(|ptr| Master(ptr, PhantomData))
+    }
+}
+
+/// How much of a mount is described.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All.
+    All,
+    /// Without what can be of any length: the mounted directory and the options of the file system.
+    Bounded,
+    /// No more than where it is mounted.
+    Least,
+}
+
+/// How a mount lies to a process's root directory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relation {
+    /// The process sees it: its root is the root of the mount.
+    Inside,
+    /// The process does not see it: its root is another directory of the mount.
+    Outside,
+    /// It is mounted on the mount that the root is on; the process sees it if it is below the root.
+    OnSameMount(bool),
+    /// The process sees it if it sees the mount that it is mounted on.
+    AsParent,
+}
+
+/// A mount that sends events to others, borrowed for as long as `namespace_sem` is held.
+///
+/// # Invariants
+///
+/// `0` points at a mount, and the semaphore is held while `'s` lasts.
+#[derive(Clone, Copy)]
+pub(crate) struct Master<'s>(NonNull<bindings::mount>, PhantomData<&'s ()>);
+
+impl Master<'_> {
+    /// Its peer group. C: `mount::mnt_group_id`.
+    pub(crate) fn group(&self) -> i32 {
+        // SAFETY: The mount is valid by the type invariants.
+        unsafe { read_once(&raw const (*self.0.as_ptr()).mnt_group_id) }
+    }
+
+    /// The mount that it gets events from itself.
+    pub(crate) fn master(&self) -> Option<Self> {
+        steps::count(Step::Mount);
+        // SAFETY: The mount is valid by the type invariants.
+        let master = unsafe { read_once(&raw const (*self.0.as_ptr()).mnt_master) };
+        // INVARIANT: A master is there while the semaphore is held.
+        NonNull::new(master).map(|ptr| Self(ptr, PhantomData))
+    }
+}
+
+/// How often a mount that is moved again and again is looked at anew.
+const MAX_MOVES: usize = 4;
+
+/// A mount, borrowed for as long as the RCU read lock is held. It may be moved and unmounted
+/// meanwhile.
+///
+/// # Invariants
+///
+/// `ptr` points at a mount that is not freed before `'g` ends, and neither is its root directory.
+#[derive(Clone, Copy)]
+pub(crate) struct MountNode<'g> {
+    ptr: *const bindings::mount,
+    _rcu: PhantomData<&'g rcu::Guard>,
+}
+
+impl<'g> MountNode<'g> {
+    /// # Safety
+    ///
+    /// `mnt` must have been referenced by something since the RCU read lock was taken that `'g`
+    /// stands for.
+    pub(super) unsafe fn of_vfsmount(mnt: *const bindings::vfsmount) -> Self {
+        // INVARIANT: A mount, and its root directory, is freed through RCU after the last reference
+        // was dropped.
+        Self {
+            // SAFETY: Each `struct vfsmount` is part of a `struct mount`.
+            ptr: unsafe { kernel::container_of!(mnt, bindings::mount, mnt) },
+            _rcu: PhantomData,
+        }
+    }
+
+    /// The id that is never used again. C: `mount::mnt_id_unique`.
+    pub(crate) fn id(&self) -> u64 {
+        // SAFETY: The mount is valid by the type invariants. The number is constant.
+        unsafe { read_once(&raw const (*self.ptr).mnt_id_unique) }
+    }
+
+    /// The root directory.
+    pub(super) fn root(&self) -> *const bindings::dentry {
+        // SAFETY: The mount is valid by the type invariants. The root is constant.
+        unsafe { read_once(&raw const (*self.ptr).mnt.mnt_root).cast_const() }
+    }
+
+    /// Whether `dentry` is the root directory.
+    pub(super) fn is_root(&self, dentry: *const bindings::dentry) -> bool {
+        ptr::eq(self.root(), dentry)
+    }
+
+    /// Whether another mount is mounted on its root directory.
+    pub(crate) fn is_overmounted(&self) -> bool {
+        // SAFETY: The mount is valid by the type invariants. What is mounted there is not followed.
+        unsafe { !read_once(&raw const (*self.ptr).overmount).is_null() }
+    }
+
+    /// Whether it belongs to `ns`; with `None`, to any mount namespace at all.
+    pub(crate) fn is_in(&self, ns: Option<NonNull<bindings::mnt_namespace>>) -> bool {
+        // SAFETY: The mount is valid by the type invariants. The namespace is not followed.
+        let own = unsafe { read_once(&raw const (*self.ptr).mnt_ns) };
+        match ns {
+            Some(ns) => ptr::eq(own, ns.as_ptr()),
+            // Null for a mount that was detached; a small negative number for one that the kernel
+            // made for itself. C: `is_mounted()`.
+            None => !own.is_null() && from_err_ptr(own).is_ok(),
+        }
+    }
+
+    /// The mount that it is mounted on, itself if it is mounted on nothing, and its mount point there.
+    fn parent_and_point(&self) -> (*const bindings::mount, *const bindings::dentry) {
+        // SAFETY: The mount is valid by the type invariants.
+        unsafe {
+            (
+                read_once(&raw const (*self.ptr).mnt_parent).cast_const(),
+                read_once(&raw const (*self.ptr).mnt_mountpoint).cast_const(),
+            )
+        }
+    }
+
+    /// The mount that it is mounted on; `None` if it is mounted on nothing.
+    pub(crate) fn parent(&self) -> Option<Self> {
+        let (parent, _) = self.parent_and_point();
+        // INVARIANT: See `up()`.
+        (!ptr::eq(parent, self.ptr)).then_some(Self {
+            ptr: parent,
+            _rcu: PhantomData,
+        })
+    }
+
+    /// The mount that it is mounted on, and the way from its mount point up to the root of that, whose
+    /// name it writes to `names`; `None` if it is mounted on nothing.
+    pub(crate) fn up(&self, names: &mut NameBuf) -> Option<(Self, Names)> {
+        let (mut parent, mut point) = self.parent_and_point();
+        // It may be moved in between. Then it is read anew, but not for as long as somebody moves it.
+        for _ in 0..MAX_MOVES {
+            let again = self.parent_and_point();
+            if (parent, point) == again {
+                break;
+            }
+            (parent, point) = again;
+        }
+        if ptr::eq(parent, self.ptr) {
+            return None;
+        }
+        steps::count(Step::Mount);
+        // INVARIANT: A mount has references to its parent and its mount point. They are dropped when
+        // it is unmounted, and both are freed through RCU.
+        let parent = Self {
+            ptr: parent,
+            _rcu: PhantomData,
+        };
+        // SAFETY: As just said; the RCU read lock is held.
+        let way = unsafe { names.write(point, parent.root(), None) };
+        Some((parent, way))
     }
 }

@@ -9,13 +9,14 @@
 
 use super::{
     bindings,
-    cgroup::{
-        Cgroup,
-        NoPath, //
+    cgroup::Cgroup,
+    memory::{
+        self,
+        Vec, //
     },
-    memory,
     pid::Pid,
-    read_once, //
+    read_once,
+    task::is_being_killed, //
 };
 use crate::steps::{
     self,
@@ -23,7 +24,7 @@ use crate::steps::{
 };
 use core::{
     marker::PhantomData,
-    num::NonZeroU32,
+    num::NonZeroU64,
     ptr::{
         self,
         NonNull, //
@@ -41,30 +42,50 @@ use kernel::{
     },
 };
 
-/// The inode number of a namespace, the one in `/proc/PID/ns/*`. C: `ns_common::inum`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Inum(NonZeroU32);
+/// What identifies a namespace: the id that is never used again, and, to be shown, the inode number,
+/// the one in `/proc/PID/ns/*`. C: `ns_common::ns_id`, `ns_common::inum`.
+///
+/// The kernel gives the inode number of a namespace that is gone to the next one that is made. So
+/// whatever is counted, filtered or joined goes by the id.
+#[derive(Clone, Copy)]
+pub(crate) struct NsId {
+    id: NonZeroU64,
+    inum: u32,
+}
 
-impl Inum {
-    /// Reads the inode number of a namespace.
+impl PartialEq for NsId {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl NsId {
+    /// Reads the identity of a namespace, both numbers from the same pointer.
     ///
     /// # Safety
     ///
-    /// `ns` must point at the `struct ns_common` of a namespace that is not freed meanwhile.
+    /// `ns` must point at the `struct ns_common` of a namespace to which there is a reference, or was
+    /// one when the RCU read lock was taken that is held.
     pub(super) unsafe fn of(ns: *const bindings::ns_common) -> Option<Self> {
-        // SAFETY: The caller ensures that `ns` is valid. `inum` never changes once it was set, which
-        // is before a task or another namespace can refer to the namespace.
-        NonZeroU32::new(unsafe { (*ns).inum }).map(Self)
+        // SAFETY: The caller ensures that `ns` is valid. Neither number changes once it was set, which
+        // is before a task or another namespace can refer to the namespace, for as long as there is
+        // a reference.
+        unsafe {
+            Some(Self {
+                id: NonZeroU64::new(read_once(&raw const (*ns).tree.ns_id))?,
+                inum: (*ns).inum,
+            })
+        }
     }
 
-    /// The one that is this number; 0 is none.
-    pub(crate) fn new(number: u32) -> Option<Self> {
-        NonZeroU32::new(number).map(Self)
+    /// The id.
+    pub(crate) fn id(self) -> u64 {
+        self.id.get()
     }
 
-    /// The number.
-    pub(crate) fn get(self) -> u32 {
-        self.0.get()
+    /// The inode number.
+    pub(crate) fn inum(self) -> u32 {
+        self.inum
     }
 }
 
@@ -154,43 +175,78 @@ impl List {
     /// Takes a reference to each namespace that is on the list and that `keep`, which must not
     /// sleep, says yes to; by ascending id.
     ///
+    /// The list is walked in sections of [`SECTION`] namespaces, between which RCU is left. A section
+    /// begins behind a namespace to which there is a reference: such a one stays on the list.
+    ///
     /// # Errors
     ///
-    /// `ENOMEM`
-    pub(crate) fn collect(&self, keep: impl Fn(Kind, Inum) -> bool) -> Result<KVVec<Namespace>> {
-        let keep = |entry: &Entry<'_>| match (entry.kind(), entry.inum()) {
-            (Some(kind), Some(inum)) => keep(kind, inum),
-            _ => false,
-        };
-        let mut all = KVVec::new();
+    /// `ENOMEM`; `EINTR` if the calling process is being killed.
+    pub(crate) fn collect(&self, keep: impl Fn(Kind, NsId) -> bool) -> Result<Vec<Namespace>> {
+        let mut all = Vec::new();
+        // The last one of the former section, if it is not in `all`.
+        let mut bookmark: Option<Namespace> = None;
+        // Whether `bookmark` or else the last of `all` is where to go on.
+        let mut is_begun = false;
         loop {
-            let count = {
-                let rcu = rcu::read_lock();
-                let kept = self.iter(&rcu).filter(keep);
-                kept.fold(0_usize, |count, _| count.saturating_add(1))
-            };
-            // Some more, for those that are born meanwhile.
-            let room = count.saturating_add(count / 8).saturating_add(16);
-            all.reserve(room, memory::charged())?;
-
-            let rcu = rcu::read_lock();
-            let mut complete = true;
-            for entry in self.iter(&rcu).filter(keep) {
-                // Before the reference is taken: it cannot be dropped here.
-                if all.len() == all.capacity() {
-                    complete = false;
-                    break;
-                }
-                if let Some(namespace) = entry.get() {
-                    all.push_within_capacity(namespace).map_err(|_| EINVAL)?;
-                }
+            if is_being_killed() {
+                return Err(EINTR);
             }
+            all.reserve(SECTION, memory::charged())?;
+            let rcu = rcu::read_lock();
+            let mut iter = match bookmark.as_ref().or(all.last().filter(|_| is_begun)) {
+                Some(last) => self.iter_after(last, &rcu),
+                None => self.iter(&rcu),
+            };
+            let mut steps = 0_usize;
+            let mut next = None;
+            let is_last = loop {
+                let Some(entry) = iter.next() else {
+                    break true;
+                };
+                steps = steps.saturating_add(1);
+                let is_kept = match (entry.kind(), entry.id()) {
+                    (Some(kind), Some(id)) => keep(kind, id),
+                    _ => false,
+                };
+                if !is_kept && steps < SECTION {
+                    continue;
+                }
+                // One that is on its way out has no reference to give.
+                let Some(namespace) = entry.get() else {
+                    continue;
+                };
+                if is_kept {
+                    // There is room: at most one for each step, and the section ends before.
+                    let _ = all.push_within_capacity(namespace);
+                    next = None;
+                } else {
+                    next = Some(namespace);
+                }
+                if steps >= SECTION || all.len() == all.capacity() {
+                    is_begun = true;
+                    break false;
+                }
+            };
             drop(rcu);
-            if complete {
+            // Dropping the former one may sleep.
+            bookmark = next;
+            if is_last {
                 return Ok(all);
             }
-            all.clear();
         }
+    }
+
+    /// Takes a reference to the namespace with this inode number, if there is one: no two namespaces
+    /// with references have the same.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EINTR` if the calling process is being killed.
+    pub(crate) fn find_by_inum(&self, kind: Option<Kind>, inum: u32) -> Result<Option<Namespace>> {
+        let mut found =
+            self.collect(|of, id| id.inum() == inum && kind.is_none_or(|kind| kind == of))?;
+        // The youngest is the one that can have it.
+        Ok(found.pop())
     }
 
     fn iter<'g>(&self, rcu: &'g rcu::Guard) -> Iter<'g> {
@@ -201,7 +257,25 @@ impl List {
             _rcu: rcu,
         }
     }
+
+    /// The entries behind a namespace.
+    fn iter_after<'g>(&self, last: &Namespace, rcu: &'g rcu::Guard) -> Iter<'g> {
+        // SAFETY: There is a reference to the namespace, so it is on the list: it leaves that when
+        // the last one is dropped.
+        let next = unsafe {
+            let ns = last.ptr.as_ptr();
+            read_once(&raw const (*ns).tree.ns_unified_node.ns_list_entry.next)
+        };
+        Iter {
+            head: self.head.as_ptr(),
+            next,
+            _rcu: rcu,
+        }
+    }
 }
+
+/// Namespaces that one RCU read-side critical section visits.
+const SECTION: usize = 1024;
 
 /// The namespace before `ns` on the list of all.
 ///
@@ -271,10 +345,11 @@ impl Entry<'_> {
         Kind::from_flag(unsafe { (*self.0).ns_type })
     }
 
-    /// The inode number of the namespace.
-    fn inum(&self) -> Option<Inum> {
+    /// The identity of the namespace. Of one that is on its way out it can be any number, but no
+    /// reference to such a one can be taken.
+    fn id(&self) -> Option<NsId> {
         // SAFETY: The entry is valid by the type invariants.
-        unsafe { Inum::of(self.0) }
+        unsafe { NsId::of(self.0) }
     }
 
     /// Takes a reference, unless there is none left. C: `__ns_ref_get()`.
@@ -377,7 +452,7 @@ pub(crate) enum Detail {
     Pid {
         /// 0 for the initial one.
         level: u32,
-        parent: Option<Inum>,
+        parent: Option<NsId>,
         /// The number that the namespace's own process 1 has in the initial one.
         reaper: Option<i32>,
         /// How many numbers are allocated, in the namespaces below it, too.
@@ -390,7 +465,7 @@ pub(crate) enum Detail {
     User {
         /// 0 for the initial one.
         level: i32,
-        parent: Option<Inum>,
+        parent: Option<NsId>,
         /// The user who made it, as the initial user namespace numbers it.
         owner: u32,
     },
@@ -429,19 +504,19 @@ macro_rules! outer {
     };
 }
 
-/// The inode number of the namespace that `$ptr` points at, if it is not null.
+/// The identity of the namespace that `$ptr` points at, if it is not null.
 ///
 /// # Safety
 ///
 /// `$ptr` must be null or point at a namespace that another namespace, to which there is a
 /// reference, refers to.
-macro_rules! inum {
+macro_rules! ns_id {
     ($ptr:expr) => {{
         let ptr = $ptr;
         if ptr.is_null() {
             None
         } else {
-            Inum::of(&raw const (*ptr).ns)
+            NsId::of(&raw const (*ptr).ns)
         }
     }};
 }
@@ -452,25 +527,19 @@ impl Namespace {
         self.kind
     }
 
-    /// The inode number.
-    pub(crate) fn inum(&self) -> Option<Inum> {
-        // SAFETY: Valid by the type invariants.
-        unsafe { Inum::of(self.ptr.as_ptr()) }
-    }
-
-    /// The id that is never used again. C: `ns_common::ns_id`.
-    pub(crate) fn id(&self) -> u64 {
-        // SAFETY: Valid by the type invariants. The id is constant while there are references.
-        unsafe { (*self.ptr.as_ptr()).tree.ns_id }
+    /// The identity.
+    pub(crate) fn id(&self) -> Option<NsId> {
+        // SAFETY: Valid by the type invariants, with a reference.
+        unsafe { NsId::of(self.ptr.as_ptr()) }
     }
 
     /// The user namespace that owns it. C: `proc_ns_operations::owner`.
-    pub(crate) fn owner(&self) -> Option<Inum> {
+    pub(crate) fn owner(&self) -> Option<NsId> {
         // SAFETY: Both pointers are valid by the type invariants. A namespace holds a reference to
         // its owner as long as there are references to itself.
         unsafe {
             let owner = self.ops.as_ref().owner?;
-            inum!(owner(self.ptr.as_ptr()))
+            ns_id!(owner(self.ptr.as_ptr()))
         }
     }
 
@@ -503,7 +572,7 @@ impl Namespace {
                     let ns = outer!(self, user_namespace);
                     Detail::User {
                         level: (*ns).level,
-                        parent: inum!((*ns).parent),
+                        parent: ns_id!((*ns).parent),
                         owner: (*ns).owner.val,
                     }
                 }
@@ -572,7 +641,7 @@ impl Namespace {
             let allocated = read_once(&raw const (*ns).pid_allocated);
             Detail::Pid {
                 level: (*ns).level,
-                parent: inum!((*ns).parent),
+                parent: ns_id!((*ns).parent),
                 reaper,
                 allocated: allocated & !kernel::bindings::PIDNS_ADDING,
                 pid_max: read_once(&raw const (*ns).pid_max),
@@ -581,17 +650,15 @@ impl Namespace {
         }
     }
 
-    /// Writes the path of a cgroup namespace's root in the default hierarchy into `buf`, and returns
-    /// its length; `None` if it is no cgroup namespace.
-    pub(crate) fn cgroup_root(&self, buf: &mut [u8]) -> Option<Result<usize, NoPath>> {
+    /// The cgroup that a cgroup namespace shows as the root of the default hierarchy; `None` if it is
+    /// no cgroup namespace.
+    pub(crate) fn cgroup_root<'g>(&'g self, rcu: &'g rcu::Guard) -> Option<Cgroup<'g>> {
         if self.kind != Kind::Cgroup {
             return None;
         }
-        let rcu = rcu::read_lock();
         // SAFETY: The type is right, as just seen. The namespace holds a reference to its
         // `root_cset` until it is freed.
-        let root = unsafe { Cgroup::of_css_set((*outer!(self, cgroup_namespace)).root_cset, &rcu) };
-        Some(root.path(buf))
+        Some(unsafe { Cgroup::of_css_set((*outer!(self, cgroup_namespace)).root_cset, rcu) })
     }
 
     /// The pid namespace, if it is one, as it is seen from inside `sys`.
@@ -641,14 +708,6 @@ impl Drop for Namespace {
 pub(crate) struct MntNamespace<'n>(NonNull<bindings::mnt_namespace>, PhantomData<&'n ()>);
 
 impl MntNamespace<'_> {
-    /// # Safety
-    ///
-    /// There must be a reference to the namespace for as long as the result is used.
-    pub(super) unsafe fn from_ptr(ptr: NonNull<bindings::mnt_namespace>) -> Self {
-        // INVARIANT: As the caller ensures.
-        Self(ptr, PhantomData)
-    }
-
     /// The namespace, as it is seen from inside `sys`.
     pub(super) fn as_ptr(&self) -> *mut bindings::mnt_namespace {
         self.0.as_ptr()

@@ -6,31 +6,31 @@
 
 use super::{
     bindings,
-    namespace::Inum, //
+    namespace::NsId, //
 };
 use core::ptr::NonNull;
 
-/// The inode numbers of the namespaces in a `struct nsproxy`.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+/// The identities of the namespaces in a `struct nsproxy`.
+#[derive(Clone, Copy, Default, PartialEq)]
 pub(crate) struct NsProxy {
-    pub(crate) pid_for_children: Option<Inum>,
-    pub(crate) mnt: Option<Inum>,
-    pub(crate) uts: Option<Inum>,
-    pub(crate) ipc: Option<Inum>,
-    pub(crate) net: Option<Inum>,
-    pub(crate) cgroup: Option<Inum>,
-    pub(crate) time: Option<Inum>,
-    pub(crate) time_for_children: Option<Inum>,
+    pub(crate) pid_for_children: Option<NsId>,
+    pub(crate) mnt: Option<NsId>,
+    pub(crate) uts: Option<NsId>,
+    pub(crate) ipc: Option<NsId>,
+    pub(crate) net: Option<NsId>,
+    pub(crate) cgroup: Option<NsId>,
+    pub(crate) time: Option<NsId>,
+    pub(crate) time_for_children: Option<NsId>,
 }
 
-/// The inode number of the namespace that a pointer in `$nsproxy` leads to.
-macro_rules! inum {
+/// The identity of the namespace that a pointer in `$nsproxy` leads to.
+macro_rules! ns_id {
     ($nsproxy:expr, $field:ident) => {{
         let ns = (*$nsproxy).$field;
         if ns.is_null() {
             None
         } else {
-            Inum::of(&raw const (*ns).ns)
+            NsId::of(&raw const (*ns).ns)
         }
     }};
 }
@@ -48,14 +48,14 @@ impl NsProxy {
         // without that type, and in the nsproxy of the first task until there is a mount namespace.
         unsafe {
             Self {
-                pid_for_children: inum!(nsproxy, pid_ns_for_children),
-                mnt: inum!(nsproxy, mnt_ns),
-                uts: inum!(nsproxy, uts_ns),
-                ipc: inum!(nsproxy, ipc_ns),
-                net: inum!(nsproxy, net_ns),
-                cgroup: inum!(nsproxy, cgroup_ns),
-                time: inum!(nsproxy, time_ns),
-                time_for_children: inum!(nsproxy, time_ns_for_children),
+                pid_for_children: ns_id!(nsproxy, pid_ns_for_children),
+                mnt: ns_id!(nsproxy, mnt_ns),
+                uts: ns_id!(nsproxy, uts_ns),
+                ipc: ns_id!(nsproxy, ipc_ns),
+                net: ns_id!(nsproxy, net_ns),
+                cgroup: ns_id!(nsproxy, cgroup_ns),
+                time: ns_id!(nsproxy, time_ns),
+                time_for_children: ns_id!(nsproxy, time_ns_for_children),
             }
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `struct path`: the root directory of a task, and how one gets from a place to its path name.
+//! `struct path`: the root directory of a task, and the names of directories on a mount.
 //!
 //! C headers: [`include/linux/path.h`](srctree/include/linux/path.h),
 //! [`include/linux/fs_struct.h`](srctree/include/linux/fs_struct.h),
@@ -8,7 +8,11 @@
 
 use super::{
     bindings,
-    memory,
+    memory::{
+        self,
+        Vec, //
+    },
+    mount::MountNode,
     read_once, //
 };
 use crate::steps::{
@@ -33,65 +37,66 @@ use kernel::{
     sync::rcu, //
 };
 
-/// A number that tells a place, a mount and a directory on it, from all others, for as long as a
-/// reference to it is held. It is made of addresses: never print it.
-pub(crate) type PathKey = (usize, usize);
+/// The longest path name that is shown in full, in bytes. C: `PATH_MAX`.
+pub(crate) const PATH_MAX: usize = kernel::bindings::PATH_MAX as usize;
 
-/// The root directory in a `struct fs_struct`, whose lock is held.
+/// A directory on a mount, borrowed for as long as the RCU read lock is held.
 ///
 /// # Invariants
 ///
-/// `fs` points at a valid `struct fs_struct`, whose `seq.lock` is held by this object.
-pub(crate) struct FsRoot<'l> {
-    fs: NonNull<bindings::fs_struct>,
-    _task_lock: PhantomData<&'l ()>,
+/// Neither the mount nor the directory is freed before `'g` ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'g> {
+    mnt: NonNull<bindings::vfsmount>,
+    dentry: NonNull<bindings::dentry>,
+    _rcu: PhantomData<&'g rcu::Guard>,
 }
 
-impl FsRoot<'_> {
-    /// Locks `fs` against a change of its root. C: `read_seqlock_excl()`.
+impl<'g> Place<'g> {
+    /// Reads the root directory in a `struct fs_struct`. C: `get_fs_root()`, but for the references.
     ///
     /// # Safety
     ///
-    /// `fs` must stay valid until the result is dropped.
-    pub(super) unsafe fn lock(fs: NonNull<bindings::fs_struct>) -> Option<Self> {
-        // SAFETY: The caller ensures that `fs` is valid. The lock is the innermost one here:
-        // `chroot_fs_refs()` takes it inside `alloc_lock`, too.
-        unsafe { spin_lock((&raw mut (*fs.as_ptr()).seq.lock).cast()) };
-        // INVARIANT: The lock was just taken.
-        let this = Self {
-            fs,
-            _task_lock: PhantomData,
-        };
-        let path = this.path();
-        // There is none before the kernel has mounted its first root.
-        (!path.mnt.is_null() && !path.dentry.is_null()).then_some(this)
+    /// `fs` must stay valid during the call.
+    pub(super) unsafe fn root_of(
+        fs: NonNull<bindings::fs_struct>,
+        _rcu: &'g rcu::Guard,
+    ) -> Option<Self> {
+        // SAFETY: The caller ensures that `fs` is valid.
+        let path = unsafe { FsLock::lock(fs).root() };
+        // INVARIANT: `fs` had references to both while its lock was held, which was after `_rcu` was
+        // taken. A mount and a dentry without any are freed through RCU. (A dentry without RCU is
+        // that of a pipe or a socket.)
+        Some(Self {
+            mnt: NonNull::new(path.mnt)?,
+            dentry: NonNull::new(path.dentry)?,
+            _rcu: PhantomData,
+        })
     }
 
-    fn path(&self) -> bindings::path {
-        // SAFETY: By the type invariants `fs` is valid, and `root` changes only with the lock held.
-        unsafe { (*self.fs.as_ptr()).root }
+    /// Distinguishes it from other places that are borrowed under the same RCU read lock. It is made
+    /// of addresses: never print it.
+    pub(crate) fn key(&self) -> (usize, usize) {
+        (self.mnt.as_ptr().addr(), self.dentry.as_ptr().addr())
     }
 
-    /// What tells the root directory from others while it is borrowed.
-    pub(crate) fn key(&self) -> PathKey {
-        let path = self.path();
-        (path.mnt.addr(), path.dentry.addr())
+    /// The mount.
+    pub(crate) fn mount(&self) -> MountNode<'g> {
+        // SAFETY: By the type invariants the mount is not freed before `'g` ends. Like all, it is
+        // part of a `struct mount`.
+        unsafe { MountNode::of_vfsmount(self.mnt.as_ptr()) }
     }
 
-    /// Takes a reference. Does not sleep. C: `path_get()`.
-    pub(crate) fn to_ref(&self) -> PathRef {
-        let path = self.path();
-        // SAFETY: While the lock is held, `fs` keeps the references that it has to its root.
-        unsafe { bindings::path_get(&path) };
-        // INVARIANT: The references were just taken, and neither pointer is null.
-        PathRef(path)
+    /// Whether it is the root directory of the mount.
+    pub(crate) fn is_mount_root(&self) -> bool {
+        self.mount().is_root(self.dentry.as_ptr())
     }
-}
 
-impl Drop for FsRoot<'_> {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants the lock is held, and by this object.
-        unsafe { spin_unlock((&raw mut (*self.fs.as_ptr()).seq.lock).cast()) };
+    /// Writes its name, as seen from the root of the mount.
+    pub(crate) fn write_name(&self, names: &mut NameBuf) -> Names {
+        // SAFETY: By the type invariants the RCU read lock is held since before the directory, and
+        // the mount with its root, could have been freed.
+        unsafe { names.write(self.dentry.as_ptr(), self.mount().root(), None) }
     }
 }
 
@@ -106,9 +111,23 @@ pub(crate) struct PathRef(bindings::path);
 unsafe impl Send for PathRef {}
 
 impl PathRef {
-    /// What tells the place from others while the reference is held.
-    pub(crate) fn key(&self) -> PathKey {
-        (self.0.mnt.addr(), self.0.dentry.addr())
+    /// Takes references to the root directory in a `struct fs_struct`. Does not sleep. C:
+    /// `get_fs_root()`.
+    ///
+    /// # Safety
+    ///
+    /// `fs` must stay valid during the call.
+    pub(super) unsafe fn root_of(fs: NonNull<bindings::fs_struct>) -> Option<Self> {
+        // SAFETY: The caller ensures that `fs` is valid.
+        let lock = unsafe { FsLock::lock(fs) };
+        let path = lock.root();
+        if path.mnt.is_null() || path.dentry.is_null() {
+            return None;
+        }
+        // SAFETY: While the lock is held, `fs` keeps the references that it has to its root.
+        unsafe { bindings::path_get(&path) };
+        // INVARIANT: The references were just taken, and neither pointer is null.
+        Some(Self(path))
     }
 
     /// The place, as it is seen from inside `sys`.
@@ -122,6 +141,39 @@ impl Drop for PathRef {
         // SAFETY: By the type invariants there are references to drop. Never inside an RCU
         // read-side critical section or with a spinlock held, as the documentation demands.
         unsafe { bindings::path_put(&self.0) };
+    }
+}
+
+/// The lock of a `struct fs_struct`, held. C: `read_seqlock_excl()`.
+///
+/// # Invariants
+///
+/// The pointer is valid, and its `seq.lock` is held by this object.
+struct FsLock(NonNull<bindings::fs_struct>);
+
+impl FsLock {
+    /// # Safety
+    ///
+    /// `fs` must stay valid until the result is dropped.
+    unsafe fn lock(fs: NonNull<bindings::fs_struct>) -> Self {
+        // SAFETY: The caller ensures that `fs` is valid. The lock is the innermost one here:
+        // `chroot_fs_refs()` takes it inside `alloc_lock`, too.
+        unsafe { spin_lock((&raw mut (*fs.as_ptr()).seq.lock).cast()) };
+        // INVARIANT: The lock was just taken.
+        Self(fs)
+    }
+
+    /// The root directory. Both pointers are null before the kernel has mounted its first root.
+    fn root(&self) -> bindings::path {
+        // SAFETY: By the type invariants `fs` is valid, and `root` changes only with the lock held.
+        unsafe { (*self.0.as_ptr()).root }
+    }
+}
+
+impl Drop for FsLock {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariants the lock is held, and by this object.
+        unsafe { spin_unlock((&raw mut (*self.0.as_ptr()).seq.lock).cast()) };
     }
 }
 
@@ -147,150 +199,99 @@ impl Drop for RenameLock {
     }
 }
 
-/// Where the way up from a place ended.
+/// Where the way up from a directory ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum WayUp {
-    /// At the place that was to be the root.
+pub(crate) enum WayUp {
+    /// At the root of its mount. The name is whole.
     AtRoot,
-    /// At the root of a mount that is mounted on nothing.
-    AtTop,
-    /// On a directory that is not below the root of its own mount, because it was moved away.
+    /// At the root of the file system. The directory is not below the root of its mount, because it
+    /// was moved away, and has no name there.
     Escaped,
-    /// Nowhere: the name was too long to go on.
-    TooLong,
+    /// After [`PATH_MAX`] bytes, which are the end of the name.
+    Cut,
 }
 
-/// Room for the path name of a place, and the name that was written last.
-pub(crate) struct PathBuf {
-    /// All of it is in use, from `start` on as the name.
-    room: KVVec<u8>,
+/// What the way up from a directory to the root of its mount came across.
+#[derive(Clone, Copy)]
+pub(crate) struct Names {
+    pub(crate) way: WayUp,
+    /// The directory that was looked for is on the way, both ends included.
+    pub(crate) found: bool,
+    /// Something is mounted, in whatever namespace, on a directory between the two ends.
+    pub(crate) has_mount_point: bool,
+    /// How many directories it went up.
+    pub(crate) steps: usize,
+}
+
+/// Room for the name of a directory on a mount, and the name that was written last.
+pub(crate) struct NameBuf {
+    /// [`PATH_MAX`] bytes, in use from `start` on.
+    room: Vec<u8>,
     start: usize,
-    is_cut: bool,
 }
 
-/// The longest name that is written in full, in bytes. Of a longer one only the end is written: the
-/// way up is not followed further, since nobody can rename anything meanwhile.
-const MAX_PATH: usize = 1 << 16;
-
-/// The most steps that are followed: from a directory to its parent, or from a mount to that below.
-const MAX_STEPS: u32 = 1 << 16;
-
-impl PathBuf {
-    /// Makes room for names of usual length.
+impl NameBuf {
+    /// Makes the room.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
     pub(crate) fn new() -> Result<Self> {
-        let room = KVVec::from_elem(0, kernel::bindings::PATH_MAX as usize, memory::charged())?;
+        let room = memory::zeros(PATH_MAX)?;
         let start = room.len();
-        Ok(Self {
-            room,
-            start,
-            is_cut: false,
-        })
+        Ok(Self { room, start })
     }
 
-    /// The name that was written last.
+    /// The name that was written last: each directory below the root of the mount after a slash, so
+    /// that of the root itself is empty.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.room.get(self.start..).unwrap_or_default()
     }
 
-    /// Whether there is more of that name.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut
+    /// Copies a name from elsewhere; of one that is too long, the end.
+    pub(crate) fn copy(&mut self, name: &[u8]) {
+        self.start = self.room.len();
+        self.put_before(name);
     }
 
-    /// Writes the name that `dentry` on `mount` has when `root` is the root directory. If the way
-    /// up does not lead there, it is the name from the top of the mount tree.
+    /// Writes the name that `dentry` has on a mount whose root directory is `top`, and looks for
+    /// `wanted` on the way.
     ///
-    /// C: `prepend_path()` in [`fs/d_path.c`](srctree/fs/d_path.c). That one copes with names that
-    /// change under it; this one holds `rename_lock` instead, so that they do not.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`
+    /// C: `prepend_path()` in [`fs/d_path.c`](srctree/fs/d_path.c), the part on one mount. That one
+    /// copes with names that change under it; this one holds `rename_lock` instead, so that they do
+    /// not. It goes up at most [`PATH_MAX`] / 2 directories.
     ///
     /// # Safety
     ///
-    /// The caller must hold `namespace_sem` and references to `mount` and `dentry`, or get them from
-    /// what does.
+    /// The RCU read lock must be held, and `dentry` and `top` not be freed before it is dropped.
     pub(super) unsafe fn write(
         &mut self,
-        mount: *const bindings::mount,
         dentry: *const bindings::dentry,
-        root: Option<&bindings::path>,
-    ) -> Result<WayUp> {
-        loop {
-            // For 7.2, where a mount can go while it is below another that was unmounted, without
-            // `namespace_sem`; it is freed through RCU.
-            let rcu = rcu::read_lock();
-            let lock = RenameLock::lock();
-            // SAFETY: RCU and `rename_lock` are held, and the caller keeps the other promises.
-            let (way, needed) = unsafe { self.prepend(mount, dentry, root) };
-            drop(lock);
-            drop(rcu);
-            let has_room = needed <= self.room.len();
-            self.is_cut = !has_room || way == WayUp::TooLong;
-            if has_room || self.room.len() >= MAX_PATH {
-                return Ok(way);
-            }
-            // Not in place: what is there is of no use.
-            let room = needed.checked_next_power_of_two();
-            let room = room.map_or(MAX_PATH, |room| room.min(MAX_PATH));
-            self.room = KVVec::new();
-            self.start = 0;
-            self.room = KVVec::from_elem(0, room, memory::charged())?;
-        }
-    }
-
-    /// One attempt at [`PathBuf::write`]: returns how many bytes the whole name has.
-    ///
-    /// # Safety
-    ///
-    /// As for [`PathBuf::write`]; and RCU and `rename_lock` must be held.
-    unsafe fn prepend(
-        &mut self,
-        mut mount: *const bindings::mount,
-        mut dentry: *const bindings::dentry,
-        root: Option<&bindings::path>,
-    ) -> (WayUp, usize) {
-        let mut needed = 0;
-        let mut steps = 0;
+        top: *const bindings::dentry,
+        wanted: Option<*const bindings::dentry>,
+    ) -> Names {
+        let mut dentry = dentry;
+        let mut found = false;
+        let mut has_mount_point = false;
+        let mut steps = 0_usize;
         self.start = self.room.len();
+        let mut lock = None;
         let way = loop {
-            steps += 1;
-            if needed > MAX_PATH || steps > MAX_STEPS {
-                break WayUp::TooLong;
-            }
-            // SAFETY: The mount is valid: `namespace_sem` or RCU keeps each mount on the way up.
-            let mnt = unsafe { &raw const (*mount).mnt };
-            if root.is_some_and(|root| {
-                ptr::eq(root.dentry, dentry) && ptr::eq(root.mnt.cast_const(), mnt)
-            }) {
+            found |= wanted.is_some_and(|wanted| ptr::eq(wanted, dentry));
+            if ptr::eq(dentry, top) {
                 break WayUp::AtRoot;
             }
-            // SAFETY: As above. `mnt_root` is constant.
-            if ptr::eq(dentry, unsafe { (*mnt).mnt_root }) {
-                // SAFETY: As above.
-                let (parent, mountpoint) = unsafe {
-                    (
-                        read_once(&raw const (*mount).mnt_parent).cast_const(),
-                        read_once(&raw const (*mount).mnt_mountpoint).cast_const(),
-                    )
-                };
-                if ptr::eq(mount, parent) {
-                    break WayUp::AtTop;
-                }
-                steps::count(Step::Mount);
-                mount = parent;
-                dentry = mountpoint;
-                continue;
+            // Not before it is needed: most mount points are the root of the mount below.
+            lock.get_or_insert_with(RenameLock::lock);
+            if steps > 0 {
+                // SAFETY: The directory is valid, as its successor, which has a reference to it.
+                let flags = unsafe { read_once(&raw const (*dentry).d_flags) };
+                has_mount_point |= flags & bindings::DCACHE_MOUNTED != 0;
             }
-            // SAFETY: A dentry holds a reference to its parent, which `rename_lock` keeps the same.
+            // SAFETY: A dentry holds a reference to its parent, which `rename_lock` keeps the same;
+            // both are freed through RCU.
             let parent = unsafe { read_once(&raw const (*dentry).d_parent) };
             if ptr::eq(parent, dentry) {
-                needed = 0;
                 self.start = self.room.len();
                 break WayUp::Escaped;
             }
@@ -299,28 +300,32 @@ impl PathBuf {
                 let name = (*dentry).d_name.name.cast::<u8>();
                 slice::from_raw_parts(name, (*dentry).d_name.len as usize)
             };
-            needed += self.put_before(needed, name);
-            needed += self.put_before(needed, b"/");
+            steps = steps.saturating_add(1);
             steps::count(Step::Name);
+            if !(self.put_before(name) && self.put_before(b"/")) {
+                break WayUp::Cut;
+            }
             dentry = parent;
         };
-        if needed == 0 {
-            needed += self.put_before(needed, b"/");
+        drop(lock);
+        Names {
+            way,
+            found,
+            has_mount_point,
+            steps,
         }
-        (way, needed)
     }
 
-    /// Puts `bytes` before the `behind` bytes that are there, if there is room, and returns how many
-    /// they are.
-    fn put_before(&mut self, behind: usize, bytes: &[u8]) -> usize {
-        let end = self.room.len().checked_sub(behind);
-        let start = end.and_then(|end| end.checked_sub(bytes.len()));
-        if let (Some(start), Some(end)) = (start, end) {
-            if let Some(place) = self.room.get_mut(start..end) {
-                place.copy_from_slice(bytes);
-                self.start = start;
-            }
+    /// Puts as much of `bytes` as there is room for before what is there, and says whether that is
+    /// all.
+    fn put_before(&mut self, bytes: &[u8]) -> bool {
+        let len = bytes.len().min(self.start);
+        let start = self.start.saturating_sub(len);
+        let end = bytes.get(bytes.len().saturating_sub(len)..);
+        if let (Some(place), Some(end)) = (self.room.get_mut(start..self.start), end) {
+            place.copy_from_slice(end);
+            self.start = start;
         }
-        bytes.len()
+        len == bytes.len()
     }
 }

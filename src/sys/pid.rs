@@ -6,7 +6,7 @@
 
 use super::{
     bindings,
-    namespace::Inum,
+    namespace::NsId,
     read_once, //
 };
 use core::{
@@ -112,9 +112,9 @@ impl Upid<'_> {
         self.nr
     }
 
-    /// The inode number of the pid namespace where it is valid.
-    pub(crate) fn ns(&self) -> Option<Inum> {
+    /// The identity of the pid namespace where it is valid.
+    pub(crate) fn ns(&self) -> Option<NsId> {
         // SAFETY: By the invariants of `Pid`, the namespace is not freed while `'g` lasts.
-        unsafe { Inum::of(&raw const (*self.ns.as_ptr()).ns) }
+        unsafe { NsId::of(&raw const (*self.ns.as_ptr()).ns) }
     }
 }

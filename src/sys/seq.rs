@@ -6,32 +6,36 @@
 
 use super::{
     bindings,
-    memory, //
+    memory::{
+        self,
+        Vec, //
+    }, //
 };
 use crate::text::{
     octal,
-    ByteSet,
-    Decimal, //
+    ByteSet, //
 };
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ops::Range, //
+};
 use kernel::{
     error::to_result,
     fs::LocalFile,
     prelude::*, //
 };
 
-/// The most that is written at once, in bytes: a mount point of 64 KiB with every byte escaped has
-/// room, and a device of 4 KiB.
+/// The most that is written at once, in bytes.
 const MAX_SIZE: usize = 1 << 19;
 
 /// What stands after a value that had to be cut.
-pub(super) const CUT: &[u8] = b"\\~";
+pub(crate) const CUT: &[u8] = b"\\~";
 
-/// The buffer behind a [`Seq`], which grows with what is written.
-pub(crate) struct SeqBuf(KVVec<u8>);
+/// The buffer behind a [`Seq`].
+pub(crate) struct SeqBuf(Vec<u8>);
 
 impl SeqBuf {
-    /// Makes a buffer of a size that does for nearly all lines.
+    /// Makes a buffer of a size that does for many usual lines.
     ///
     /// # Errors
     ///
@@ -40,37 +44,32 @@ impl SeqBuf {
         Ok(Self(memory::zeros(8192)?))
     }
 
-    /// Calls `write` until all that it writes has room, and returns how much that is; `None` if it
-    /// is more than [`MAX_SIZE`].
-    ///
-    /// `file` stands for the reader: callbacks translate user ids for whoever opened it.
+    /// Makes it larger, and says whether it did: there is a limit.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`, and what `write` returns.
-    pub(super) fn write(
-        &mut self,
-        file: &LocalFile,
-        mut write: impl FnMut(&mut Seq<'_>) -> Result,
-    ) -> Result<Option<usize>> {
-        loop {
-            let mut seq = Seq::new(&mut self.0, file);
-            let result = write(&mut seq);
-            if let Some(len) = seq.len() {
-                return result.map(|()| Some(len));
-            }
-            if self.0.len() >= MAX_SIZE {
-                return Ok(None);
-            }
-            // Whatever else went wrong, the buffer was too small.
-            let size = self.0.len().checked_mul(2).ok_or(ENOMEM)?;
-            self.0 = memory::zeros(size)?;
+    /// `ENOMEM`
+    pub(crate) fn grow(&mut self) -> Result<bool> {
+        if self.0.len() >= MAX_SIZE {
+            return Ok(false);
         }
+        // Not in place: what is there is of no use any more.
+        let size = self.0.len().saturating_mul(4).clamp(8192, MAX_SIZE);
+        self.0 = Vec::new();
+        self.0 = memory::zeros(size)?;
+        Ok(true)
     }
 
-    /// The first `len` bytes of what was written last.
-    pub(super) fn written(&self, len: usize) -> &[u8] {
-        self.0.get(..len).unwrap_or_default()
+    /// Begins to write, from the start.
+    ///
+    /// `file` stands for the reader: callbacks translate user ids for whoever opened it.
+    pub(crate) fn begin<'b>(&'b mut self, file: &'b LocalFile) -> Seq<'b> {
+        Seq::new(&mut self.0, file)
+    }
+
+    /// A part of what was written last.
+    pub(crate) fn get(&self, range: Range<usize>) -> &[u8] {
+        self.0.get(range).unwrap_or_default()
     }
 }
 
@@ -80,7 +79,7 @@ impl SeqBuf {
 ///
 /// `raw.buf` and `raw.size` describe a buffer that is borrowed for `'b`, and `raw.count` is at most
 /// `raw.size`; `raw.file` is an open file for as long.
-pub(super) struct Seq<'b> {
+pub(crate) struct Seq<'b> {
     raw: bindings::seq_file,
     _buf: PhantomData<&'b mut [u8]>,
 }
@@ -102,6 +101,17 @@ impl<'b> Seq<'b> {
     /// The `struct seq_file`, for a C function that appends to it.
     pub(super) fn as_raw(&mut self) -> &mut bindings::seq_file {
         &mut self.raw
+    }
+
+    /// How many bytes were written; more than there was room for, once it has overflowed.
+    pub(crate) fn position(&self) -> usize {
+        self.raw.count
+    }
+
+    /// Forgets what was written after the first `position` bytes.
+    pub(super) fn rewind(&mut self, position: usize) {
+        // INVARIANT: At most what it was.
+        self.raw.count = self.raw.count.min(position);
     }
 
     /// Whether no more has room. C: `seq_has_overflowed()`.
@@ -175,14 +185,5 @@ impl<'b> Seq<'b> {
             self.put(&octal(byte));
             rest = tail;
         }
-    }
-
-    /// Appends a decimal number.
-    pub(super) fn put_number(&mut self, number: impl Into<i64>) {
-        let number = number.into();
-        if number < 0 {
-            self.put(b"-");
-        }
-        self.put(Decimal::new(number.unsigned_abs()).as_bytes());
     }
 }

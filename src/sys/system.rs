@@ -23,3 +23,24 @@ pub(crate) fn uptime() -> u64 {
     let ns = unsafe { kernel::bindings::ktime_get_boottime() };
     u64::try_from(ns).unwrap_or(0)
 }
+
+/// Nanoseconds of the monotonic clock, for a stopwatch. C: `ktime_get_mono_fast_ns()`.
+pub(crate) fn stopwatch() -> u64 {
+    // SAFETY: An FFI call without requirements.
+    unsafe { kernel::bindings::ktime_get_mono_fast_ns() }
+}
+
+/// How much memory the machine has, in bytes. C: `totalram_pages()`.
+pub(crate) fn memory() -> u64 {
+    // SAFETY: The counter is a static of the kernel; C reads it in the same way.
+    let pages = unsafe { super::read_once(&raw const kernel::bindings::_totalram_pages.counter) };
+    u64::try_from(pages)
+        .unwrap_or(0)
+        .saturating_mul(kernel::page::PAGE_SIZE as u64)
+}
+
+/// A random number that nobody can guess. C: `get_random_u64()`.
+pub(crate) fn random() -> u64 {
+    // SAFETY: An FFI call without requirements.
+    unsafe { kernel::bindings::get_random_u64() }
+}

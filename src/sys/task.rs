@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `struct task_struct`: the walk of `init_task.tasks`, and what a task tells about itself.
+//! `struct task_struct`: walks of the processes and of their threads, and what a task tells about
+//! itself.
 //!
 //! C headers: [`include/linux/sched.h`](srctree/include/linux/sched.h),
 //! [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h)
@@ -9,11 +10,19 @@ use super::{
     bindings,
     cgroup::Cgroup,
     namespace::{
-        Inum,
-        Namespace, //
+        Namespace,
+        NsId, //
     },
+    memory::{
+        self,
+        Vec, //
+    },
+    mount::MountNode,
     nsproxy::NsProxy,
-    path::FsRoot,
+    path::{
+        PathRef,
+        Place, //
+    },
     pid::Pid,
     read_once, //
 };
@@ -22,9 +31,8 @@ use crate::steps::{
     Step, //
 };
 use core::{
-    convert::Infallible,
     marker::PhantomData,
-    ops::ControlFlow,
+    mem::offset_of,
     ptr::{
         self,
         NonNull, //
@@ -38,103 +46,207 @@ use kernel::{
 /// The longest `comm`, its closing NUL included. C: `TASK_COMM_LEN`.
 pub(crate) const COMM_LEN: usize = 16;
 
-/// Processes that one RCU read-side critical section visits before it is left for a moment, as
-/// `kernel/hung_task.c` does with its `HUNG_TASK_LOCK_BREAK`.
-const BATCH: usize = 1024;
+/// Tasks that a section of a walk passes between two to which it takes a reference.
+const ANCHOR_DISTANCE: usize = 256;
 
-/// How a walk of the task list ended, if `visit` did not end it.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Walk {
-    /// Every process that lived throughout the walk was visited, each exactly once.
-    Complete,
-    /// The process that held the place was reaped during a break. The rest was not visited.
-    Lost,
-}
+/// Tasks that a section passes at most, those included that were visited before.
+const SECTION: usize = 4096;
 
-/// Where the RCU read lock may be dropped during a walk.
+/// Anchors that a section adds at most: one for each [`ANCHOR_DISTANCE`] tasks, and one where it ends.
+const ANCHORS: usize = SECTION / ANCHOR_DISTANCE + 1;
+
+/// What is to be done after a task was visited.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Breaks {
-    /// After every 1,024 processes.
-    Allowed,
-    /// Nowhere: the walk cannot get lost.
-    None,
+pub(crate) enum Visit {
+    /// Go on with the next one.
+    Next,
+    /// End the section behind this one.
+    Pause,
+    /// End the section before this one, which is to be visited again.
+    Retry,
 }
 
-/// Visits the processes, in the order of `init_task.tasks`; `init_task` itself, which is no process
-/// but the idle thread of the first CPU, is not among them.
+/// A walk of the processes, in the order of `init_task.tasks`, or of the threads of a process, in the
+/// order of their birth; in sections, between which RCU is left.
 ///
-/// `visit` runs under the RCU read lock: it must not sleep. The inner `Err` is what it broke with.
-pub(crate) fn for_each_process<B>(
-    breaks: Breaks,
-    mut visit: impl FnMut(Task<'_>) -> ControlFlow<B>,
-) -> Result<Walk, B> {
-    // CAST: Both types stand for the kernel's `struct task_struct`.
-    let head = (&raw mut kernel::bindings::init_task).cast::<bindings::task_struct>();
-    let mut place = Place::Start;
-    loop {
+/// `init_task` itself, which is no process but the idle thread of the first CPU, is not visited.
+///
+/// Where a section ends, and at some tasks before, the walk keeps a reference. It goes on from the
+/// last of these anchors that is still linked on the list; if all others were reaped, from the
+/// beginning. So it is never lost. But it can come across tasks that it has passed already: the
+/// visitor must know them. Each task that is linked during the whole walk is passed at least once.
+pub(crate) struct TaskWalk {
+    list: TaskList,
+    /// In the order of the list.
+    anchors: Vec<HeldTask>,
+}
+
+/// Which list is walked.
+enum TaskList {
+    /// C: `init_task.tasks`.
+    Processes,
+    /// C: `signal_struct::thread_head`, of this one's process.
+    Threads(HeldTask),
+}
+
+impl TaskWalk {
+    /// Begins a walk of all processes.
+    pub(crate) fn of_processes() -> Self {
+        Self {
+            list: TaskList::Processes,
+            anchors: Vec::new(),
+        }
+    }
+
+    /// Begins a walk of the threads of a process, its main thread among them.
+    pub(crate) fn of_threads(process: HeldTask) -> Self {
+        Self {
+            list: TaskList::Threads(process),
+            anchors: Vec::new(),
+        }
+    }
+
+    /// Calls `visit`, which must not sleep, under one RCU read lock for a number of tasks, until it
+    /// says that this is enough. Says whether that was the end of the list.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EINTR` if the calling process is being killed.
+    pub(crate) fn section(&mut self, mut visit: impl FnMut(&Task<'_>) -> Visit) -> Result<bool> {
+        if is_being_killed() {
+            return Err(EINTR);
+        }
+        self.anchors.reserve(ANCHORS, memory::charged())?;
         let rcu = rcu::read_lock();
-        let mut ptr = match &place {
-            Place::Start => head,
-            Place::At(held) => match held.resume() {
-                Some(ptr) => ptr,
-                None => {
-                    // The lock first: dropping the reference may free the task.
-                    drop(rcu);
-                    return Ok(Walk::Lost);
-                }
-            },
+        let linked = self
+            .anchors
+            .iter()
+            .rposition(|anchor| self.list.is_linked(anchor));
+        let mut link = match linked.and_then(|index| self.anchors.get(index)) {
+            Some(anchor) => self.list.link_of(anchor.0.as_ptr()),
+            None => self.list.head(),
         };
-        let mut visited = 0_usize;
-        loop {
-            // SAFETY: `ptr` is `init_task` or a task that was linked on the list at some time since
+        // What is pushed below is behind these. They are dropped, which may free them, once RCU is
+        // left.
+        let kept = linked.map_or(0, |index| index.saturating_add(1));
+        let old = self.anchors.len();
+        if kept < old {
+            steps::count(Step::Lost);
+        }
+        let mut passed = 0_usize;
+        // The last task that was visited in this section.
+        let mut last: Option<*mut bindings::task_struct> = None;
+        let is_end = loop {
+            // SAFETY: `link` is the head of the list, or in a task that was linked at some time since
             // `rcu` was taken; `list_del_rcu()` leaves its `next` in place, and what that points to
             // is not freed before the read-side critical section ends.
-            ptr = unsafe { next_task(ptr) };
-            if ptr == head {
-                return Ok(Walk::Complete);
+            let next = unsafe { read_once(&raw const (*link).next) };
+            if ptr::eq(next, self.list.head()) {
+                break true;
             }
             // INVARIANT: As just said, the task is not freed before `rcu` is dropped.
             let task = Task {
-                ptr,
+                // SAFETY: All links of the list but the head are in a `struct task_struct`.
+                ptr: unsafe { self.list.task_of(next) },
                 rcu: &rcu,
                 _not_send: PhantomData,
             };
             steps::count(Step::Task);
-            visited = visited.saturating_add(1);
-            let held = (visited == BATCH && breaks == Breaks::Allowed).then(|| task.hold());
-            if let ControlFlow::Break(b) = visit(task) {
-                // The lock first: dropping the reference may free the task.
-                drop(rcu);
-                return Err(b);
+            passed = passed.saturating_add(1);
+            let visit = match visit(&task) {
+                Visit::Next if passed >= SECTION => Visit::Pause,
+                visit => visit,
+            };
+            if visit != Visit::Retry {
+                link = next;
+                last = Some(task.ptr);
             }
-            if let Some(held) = held {
-                drop(rcu);
-                // Drops the former place, now outside of RCU.
-                place = Place::At(held);
-                steps::rest();
-                break;
+            if visit != Visit::Next || passed % ANCHOR_DISTANCE == 0 {
+                if let Some(last) = last.take() {
+                    // There is room.
+                    // SAFETY: It is a task of this section, whose count is not zero before the
+                    // section ends: `delayed_put_task_struct()` drops the last one.
+                    let _ = self
+                        .anchors
+                        .push_within_capacity(unsafe { HeldTask::get(last) });
+                }
             }
+            if visit != Visit::Next {
+                break false;
+            }
+        };
+        drop(rcu);
+        // The former ones that are not linked any more.
+        let mut index = 0_usize;
+        self.anchors.retain(|_| {
+            let is_kept = !(kept..old).contains(&index);
+            index = index.saturating_add(1);
+            is_kept
+        });
+        if !is_end {
+            steps::rest();
         }
+        Ok(is_end)
     }
 }
 
-/// Where a walk goes on after a break.
-enum Place {
-    Start,
-    At(HeldTask),
-}
+impl TaskList {
+    /// The head.
+    fn head(&self) -> *mut bindings::list_head {
+        match self {
+            Self::Processes => {
+                // CAST: Both types stand for the kernel's `struct task_struct`.
+                let init = (&raw mut kernel::bindings::init_task).cast::<bindings::task_struct>();
+                // SAFETY: `init_task` is a static of the kernel.
+                unsafe { &raw mut (*init).tasks }
+            }
+            Self::Threads(process) => {
+                // SAFETY: The task is valid by the type invariants, and so is its `signal_struct`,
+                // which goes with it.
+                unsafe {
+                    let signal = read_once(&raw const (*process.0.as_ptr()).signal);
+                    &raw mut (*signal).thread_head
+                }
+            }
+        }
+    }
 
-/// Follows `tasks.next`. C: `next_task()`.
-///
-/// # Safety
-///
-/// `ptr` must be `init_task`, or a task that has been on the task list and is not freed meanwhile,
-/// nor is what its `tasks.next` points to.
-unsafe fn next_task(ptr: *mut bindings::task_struct) -> *mut bindings::task_struct {
-    // SAFETY: The caller ensures that `ptr` is valid.
-    let next = unsafe { read_once(&raw const (*ptr).tasks.next) };
-    // SAFETY: All links of the list are in the `tasks` of a `struct task_struct`.
-    unsafe { kernel::container_of!(next, bindings::task_struct, tasks) }
+    /// The link in a task.
+    fn link_of(&self, task: *mut bindings::task_struct) -> *mut bindings::list_head {
+        // Only where the member lies is computed.
+        match self {
+            Self::Processes => task.wrapping_byte_add(offset_of!(bindings::task_struct, tasks)),
+            Self::Threads(_) => {
+                task.wrapping_byte_add(offset_of!(bindings::task_struct, thread_node))
+            }
+        }
+        .cast()
+    }
+
+    /// The task around a link.
+    ///
+    /// # Safety
+    ///
+    /// `link` must be on the list, and not its head.
+    unsafe fn task_of(&self, link: *mut bindings::list_head) -> *mut bindings::task_struct {
+        // SAFETY: The caller ensures that it is in a task.
+        unsafe {
+            match self {
+                Self::Processes => kernel::container_of!(link, bindings::task_struct, tasks),
+                Self::Threads(_) => kernel::container_of!(link, bindings::task_struct, thread_node),
+            }
+        }
+    }
+
+    /// Whether a task is linked, so that a walk can go on from it under an RCU read lock that was
+    /// taken before the call.
+    fn is_linked(&self, task: &HeldTask) -> bool {
+        match self {
+            Self::Processes => task.is_listed_by_right(),
+            // `__unhash_process()` clears `thread_pid` before it unlinks a thread.
+            Self::Threads(_) => task.has_number(),
+        }
+    }
 }
 
 /// What a number stands for.
@@ -192,22 +304,6 @@ pub(crate) fn next_by_number<'g>(
     Some((pid.nr(), task))
 }
 
-/// Marks those of `tasks` that a walk of the task list comes across.
-///
-/// A mark that is missing after [`HeldTask::is_listed_by_right`] still holds means: not linked, or
-/// replaced by `de_thread()` this very moment. That one holds `tasklist_lock` meanwhile, with
-/// interrupts disabled; [`wait_for_readers`] waits for it, too.
-pub(crate) fn mark_linked(tasks: &[HeldTask], marks: &mut [bool]) {
-    // Without breaks, so that it is one walk under one read-side critical section.
-    let Ok(_) = for_each_process(Breaks::None, |task| {
-        for (held, mark) in tasks.iter().zip(marks.iter_mut()) {
-            steps::count(Step::Probe);
-            *mark |= ptr::eq(held.0.as_ptr(), task.ptr);
-        }
-        ControlFlow::<Infallible>::Continue(())
-    });
-}
-
 /// Whether the calling process is being killed. C: `fatal_signal_pending()`.
 pub(crate) fn is_being_killed() -> bool {
     let current = kernel::task::Task::current_raw().cast::<bindings::task_struct>();
@@ -242,25 +338,30 @@ impl HeldTask {
         Self(unsafe { NonNull::new_unchecked(ptr) })
     }
 
-    /// The task, if a walk can go on from it under an RCU read lock that was taken before the call.
+    /// Whether it is a process that was not yet reaped: such a one belongs on the task list. If that
+    /// is seen under an RCU read lock, a walk can go on from it until that is dropped.
     ///
-    /// It can if the task is still linked on the list, since only then is its `next` kept up to
-    /// date. `__unhash_process()` clears `thread_pid` before it unlinks a task. `de_thread()`, which
-    /// puts another thread in the place of a leader, sets the former one's `exit_signal` to -1 and
-    /// drops `tasklist_lock` after it; until then nobody can unlink what its `next` points to, so
-    /// that one outlives the read-side critical section.
-    fn resume(&self) -> Option<*mut bindings::task_struct> {
-        self.is_listed_by_right().then_some(self.0.as_ptr())
-    }
-
-    /// Whether it is a process that was not yet reaped: such a one belongs on the task list.
+    /// Only of a task that is linked on the list is its `next` kept up to date. `__unhash_process()`
+    /// clears `thread_pid` before it unlinks a task. `de_thread()`, which puts another thread in the
+    /// place of a leader, sets the former one's `exit_signal` to -1 and drops `tasklist_lock` after
+    /// it; until then nobody can unlink what its `next` points to, so that one outlives the
+    /// read-side critical section.
     pub(crate) fn is_listed_by_right(&self) -> bool {
         let ptr = self.0.as_ptr();
         // SAFETY: The task is valid by the type invariants.
-        unsafe {
-            !read_once(&raw const (*ptr).thread_pid).is_null()
-                && read_once(&raw const (*ptr).exit_signal) >= 0
-        }
+        self.has_number() && unsafe { read_once(&raw const (*ptr).exit_signal) } >= 0
+    }
+
+    /// Whether it was not yet reaped.
+    fn has_number(&self) -> bool {
+        // SAFETY: The task is valid by the type invariants. The pointer is not followed.
+        unsafe { !read_once(&raw const (*self.0.as_ptr()).thread_pid).is_null() }
+    }
+
+    /// The number of the process in the initial pid namespace. C: `task_tgid_nr()`.
+    pub(crate) fn tgid(&self) -> i32 {
+        // SAFETY: The task is valid by the type invariants.
+        unsafe { read_once(&raw const (*self.0.as_ptr()).tgid) }
     }
 
     /// The task itself. Before anything is asked of it that leads to another structure,
@@ -313,7 +414,7 @@ pub(crate) struct Cred {
     /// The real group id, as the initial user namespace numbers it.
     pub(crate) gid: u32,
     /// The user namespace.
-    pub(crate) user_ns: Option<Inum>,
+    pub(crate) user_ns: Option<NsId>,
 }
 
 impl<'g> Task<'g> {
@@ -367,34 +468,20 @@ impl<'g> Task<'g> {
         }
     }
 
-    /// Visits the threads of the process, the leader among them, in the order of their birth. Those
-    /// that live meanwhile are visited, each exactly once. C: `for_each_thread()`.
-    pub(crate) fn for_each_thread<B>(
-        &self,
-        mut visit: impl FnMut(Task<'g>) -> ControlFlow<B>,
-    ) -> ControlFlow<B> {
+    /// The threads of the process, the main thread among them, in the order of their birth: each that
+    /// lives meanwhile exactly once. C: `for_each_thread()`.
+    pub(crate) fn each_thread(&self) -> Threads<'g> {
         // SAFETY: The task and its `signal_struct` are valid by the type invariants.
         let head = unsafe {
             let signal = read_once(&raw const (*self.ptr).signal);
             &raw mut (*signal).thread_head
         };
-        // SAFETY: As above.
-        let mut link = unsafe { read_once(&raw const (*head).next) };
-        while !ptr::eq(link, head) {
-            // SAFETY: All links of the list are in the `thread_node` of a `struct task_struct`.
-            let ptr = unsafe { kernel::container_of!(link, bindings::task_struct, thread_node) };
-            // INVARIANT: A thread leaves the list with `list_del_rcu()` before it is freed through
-            // RCU.
-            steps::count(Step::Task);
-            visit(Task {
-                ptr,
-                rcu: self.rcu,
-                _not_send: PhantomData,
-            })?;
-            // SAFETY: As just said; `list_del_rcu()` keeps its `next`.
-            link = unsafe { read_once(&raw const (*link).next) };
+        // INVARIANT: The list begins at its head.
+        Threads {
+            head,
+            link: head,
+            rcu: self.rcu,
         }
-        ControlFlow::Continue(())
     }
 
     /// The task's own numbers, or `None` once it has been reaped. C: `task_pid()`.
@@ -451,7 +538,7 @@ impl<'g> Task<'g> {
             Cred {
                 uid: (*cred).uid.val,
                 gid: (*cred).gid.val,
-                user_ns: Inum::of(&raw const (*(*cred).user_ns).ns),
+                user_ns: NsId::of(&raw const (*(*cred).user_ns).ns),
             }
         }
     }
@@ -535,6 +622,39 @@ impl<'g> Task<'g> {
     }
 }
 
+/// The threads of a process.
+///
+/// # Invariants
+///
+/// `head` is the head of a list of threads, and `link` is that, or in a thread, and neither is freed
+/// before `rcu` is dropped.
+pub(crate) struct Threads<'g> {
+    head: *mut bindings::list_head,
+    link: *mut bindings::list_head,
+    rcu: &'g rcu::Guard,
+}
+
+impl<'g> Iterator for Threads<'g> {
+    type Item = Task<'g>;
+
+    fn next(&mut self) -> Option<Task<'g>> {
+        // SAFETY: The link is valid by the type invariants; `list_del_rcu()` keeps its `next`.
+        let next = unsafe { read_once(&raw const (*self.link).next) };
+        if ptr::eq(next, self.head) {
+            return None;
+        }
+        steps::count(Step::Task);
+        // INVARIANT: A thread leaves the list with `list_del_rcu()` before it is freed through RCU.
+        self.link = next;
+        Some(Task {
+            // SAFETY: All links of the list but the head are in a `struct task_struct`.
+            ptr: unsafe { kernel::container_of!(next, bindings::task_struct, thread_node) },
+            rcu: self.rcu,
+            _not_send: PhantomData,
+        })
+    }
+}
+
 /// A task whose `alloc_lock` is held.
 ///
 /// # Invariants
@@ -544,7 +664,7 @@ pub(crate) struct TaskLock<'t, 'g> {
     task: &'t Task<'g>,
 }
 
-impl TaskLock<'_, '_> {
+impl<'g> TaskLock<'_, 'g> {
     /// The namespaces, or `None` once the task has given them back. C: `task_nsproxy()`.
     pub(crate) fn nsproxy(&self) -> Option<NsProxy> {
         // SAFETY: The task is valid, and `nsproxy` changes only with `alloc_lock` held: it is null
@@ -553,10 +673,28 @@ impl TaskLock<'_, '_> {
     }
 
     /// The root directory, or `None` once the task has given it back. C: `task_struct::real_fs`.
-    pub(crate) fn root(&self) -> Option<FsRoot<'_>> {
+    pub(crate) fn root(&self) -> Option<Place<'g>> {
         // SAFETY: The task is valid, and `real_fs` changes only with `alloc_lock` held: it is null
-        // or stays valid until this guard, which the result borrows, is dropped.
-        unsafe { FsRoot::lock(NonNull::new((*self.task.ptr).real_fs)?) }
+        // or stays valid until this guard is dropped.
+        unsafe { Place::root_of(NonNull::new((*self.task.ptr).real_fs)?, self.task.rcu) }
+    }
+
+    /// As [`TaskLock::root`], with references. Does not sleep.
+    pub(crate) fn root_ref(&self) -> Option<PathRef> {
+        // SAFETY: As above.
+        unsafe { PathRef::root_of(NonNull::new((*self.task.ptr).real_fs)?) }
+    }
+
+    /// Whether a mount belongs to the task's mount namespace; if it has given that back, whether it
+    /// belongs to any.
+    pub(crate) fn is_in_mnt_ns(&self, mount: &MountNode<'_>) -> bool {
+        // SAFETY: The task is valid, and `nsproxy` changes only with `alloc_lock` held. What it
+        // refers to is constant, and null in that of the first task until it has a mount namespace.
+        let ns = unsafe {
+            let nsproxy = NonNull::new((*self.task.ptr).nsproxy);
+            nsproxy.and_then(|nsproxy| NonNull::new((*nsproxy.as_ptr()).mnt_ns))
+        };
+        mount.is_in(ns)
     }
 }
 

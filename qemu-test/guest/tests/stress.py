@@ -93,7 +93,7 @@ def _churn(tasks: int, happened: Iterable[str], *options: str) -> None:
         if counts:
             tell(f"{group}: {', '.join(counts)}")
     if steps:
-        tell(f"walks of the task list: begun anew {steps['restart']}, had lost their place {steps['lost']}")
+        tell(f"walks of the task list that had lost their place: {steps['lost']}")
 
 
 @test_with(seconds=SECONDS + 3 * _PATIENCE)

@@ -3,48 +3,109 @@
 //! The line of a mount, as `mountinfo` shows it.
 //!
 //! C: `show_mountinfo()` in [`fs/proc_namespace.c`](srctree/fs/proc_namespace.c). That function
-//! cannot show a mount which its reader's root does not lead to, and it looks for `propagate_from`
-//! among all peers of a slave mount's master, which takes long where there are many. So the line is
-//! written here, with the file systems' own callbacks for what only they know.
+//! cannot show a mount which its reader's root does not lead to; it goes all the way up for each
+//! mount anew, and looks for `propagate_from` among all peers of a slave mount's master, which takes
+//! long where there are many. So the line is put together in [`crate::render`]. Here are the parts
+//! that only the mount and its file system know, with the file system's own callbacks.
 
 use super::{
     super::{
         bindings,
-        path::PathBuf,
         read_once,
         seq::{
             Seq,
-            SeqBuf,
             CUT, //
         },
     },
     member,
-    Mount,
-    Reach, //
+    root_of,
+    Extent,
+    Mount, //
 };
 use crate::text::ByteSet;
 use kernel::{
     bindings::SEQ_SKIP,
     error::to_result,
-    fs::LocalFile,
     prelude::*, //
 };
 
-/// What `mountinfo` escapes in names of paths.
-static PATH_SPECIAL: ByteSet = ByteSet::of(b" \t\n\\");
 /// What `mountinfo` escapes in names of devices and file system types. C: `mangle()`.
 static NAME_SPECIAL: ByteSet = ByteSet::of(b" \t\n\\#");
 
-/// The options of a mount. C: `show_vfsmnt_opts()`.
-const MOUNT_OPTIONS: [(bindings::mount_flags, &[u8]); 7] = [
-    (bindings::MNT_NOSUID, b",nosuid"),
-    (bindings::MNT_NODEV, b",nodev"),
-    (bindings::MNT_NOEXEC, b",noexec"),
-    (bindings::MNT_NOATIME, b",noatime"),
-    (bindings::MNT_NODIRATIME, b",nodiratime"),
-    (bindings::MNT_RELATIME, b",relatime"),
-    (bindings::MNT_NOSYMFOLLOW, b",nosymfollow"),
+/// The flags of a mount that `mountinfo` shows, and how; see [`Flags`]. C: `show_vfsmnt_opts()`.
+const MOUNT_FLAGS: [bindings::mount_flags; 8] = [
+    bindings::MNT_READONLY,
+    bindings::MNT_NOSUID,
+    bindings::MNT_NODEV,
+    bindings::MNT_NOEXEC,
+    bindings::MNT_NOATIME,
+    bindings::MNT_NODIRATIME,
+    bindings::MNT_RELATIME,
+    bindings::MNT_NOSYMFOLLOW,
 ];
+
+/// What `mountinfo` shows of a mount's flags, and of what kind of peers it has.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Flags(u16);
+
+impl Flags {
+    const IDMAPPED: u16 = 1 << 8;
+    const SHARED: u16 = 1 << 9;
+    const SLAVE: u16 = 1 << 10;
+    const UNBINDABLE: u16 = 1 << 11;
+    const KERNEL_LINE: u16 = 1 << 12;
+
+    /// How the options are spelled, of the bits from 0 on.
+    const OPTIONS: [&'static [u8]; 9] = [
+        b"ro",
+        b",nosuid",
+        b",nodev",
+        b",noexec",
+        b",noatime",
+        b",nodiratime",
+        b",relatime",
+        b",nosymfollow",
+        b",idmapped",
+    ];
+
+    fn with(self, flag: u16, is_set: bool) -> Self {
+        Self(if is_set { self.0 | flag } else { self.0 })
+    }
+
+    fn has(self, flag: u16) -> bool {
+        self.0 & flag != 0
+    }
+
+    /// The parts of the field of options, in their order.
+    pub(crate) fn options(self) -> impl Iterator<Item = &'static [u8]> {
+        let first: &'static [u8] = if self.has(1) { b"ro" } else { b"rw" };
+        let bits = Self::OPTIONS.into_iter().enumerate().skip(1);
+        let is_set = move |(bit, option): (usize, &'static [u8])| {
+            (self.0 >> bit & 1 != 0).then_some(option)
+        };
+        Iterator::chain(core::iter::once(first), bits.filter_map(is_set))
+    }
+
+    /// It has peers, or had. C: `IS_MNT_SHARED()`.
+    pub(crate) fn is_shared(self) -> bool {
+        self.has(Self::SHARED)
+    }
+
+    /// It gets events from a master. C: `IS_MNT_SLAVE()`.
+    pub(crate) fn is_slave(self) -> bool {
+        self.has(Self::SLAVE)
+    }
+
+    /// It cannot be bind mounted. C: `IS_MNT_UNBINDABLE()`.
+    pub(crate) fn is_unbindable(self) -> bool {
+        self.has(Self::UNBINDABLE)
+    }
+
+    /// The kernel wrote the whole line.
+    pub(crate) fn is_kernel_line(self) -> bool {
+        self.has(Self::KERNEL_LINE)
+    }
+}
 
 /// C: `SB_RDONLY`. The `SB_*` are macros that neither BTF nor bindgen keeps; they are the same bits
 /// as the `MS_*` of the `mount()` system call.
@@ -58,22 +119,25 @@ const SB_OPTIONS: [(c_ulong, &[u8]); 4] = [
     (1 << 25, b",lazytime"),
 ];
 
-/// How lines are written.
+/// Who writes what of the lines.
 #[derive(Clone, Copy)]
 pub(crate) struct Options {
-    /// A security module adds options of its own to super blocks.
+    /// A security module adds options of its own to super blocks, which only the kernel's own function
+    /// can tell.
     labels: bool,
+    /// The kernel's own function writes all that it shows.
+    kernel_lines: bool,
     /// Slave mounts show which peer group they get events from.
-    propagate_from: bool,
+    pub(crate) propagate_from: bool,
 }
 
 impl Options {
     /// Finds out how lines must be written on this system, and whether they are to have
-    /// `propagate_from`, which takes long where there are many peers.
+    /// `propagate_from`.
     ///
     /// Only SELinux has a `sb_show_options` hook, and the way to it, `security_sb_show_options()`,
     /// is not exported. Whether it is active shows in which names of extended attributes are labels.
-    pub(crate) fn of_system(propagate_from: bool) -> Self {
+    pub(crate) fn of_system(propagate_from: bool, kernel_lines: bool) -> Self {
         #[cfg(CONFIG_SECURITY)]
         // SAFETY: An FFI call with a string constant.
         let labels = unsafe { bindings::security_ismaclabel(c"selinux".as_char_ptr()) } != 0;
@@ -81,67 +145,9 @@ impl Options {
         let labels = false;
         Self {
             labels,
+            kernel_lines,
             propagate_from,
         }
-    }
-}
-
-/// How much of a line is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Parts {
-    All,
-    /// Without the mounted directory and the options of the file system, which can be of any length.
-    Bounded,
-    /// Without the mount point and the device, too, which can be long.
-    Least,
-}
-
-/// What is needed to write lines, to be used for many.
-pub(crate) struct LineBuf {
-    seq: SeqBuf,
-    path: PathBuf,
-    options: Options,
-}
-
-impl LineBuf {
-    /// Makes room for lines of usual length.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`
-    pub(crate) fn new(options: Options) -> Result<Self> {
-        Ok(Self {
-            seq: SeqBuf::new()?,
-            path: PathBuf::new()?,
-            options,
-        })
-    }
-
-    /// Writes the line of a mount, without a newline, for the reader who opened `file`.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`
-    pub(crate) fn write(&mut self, mount: &Mount<'_>, file: &LocalFile) -> Result<(Reach, &[u8])> {
-        let reach = mount.place(&mut self.path)?;
-        let (path, options) = (&self.path, self.options);
-        for parts in [Parts::All, Parts::Bounded, Parts::Least] {
-            let written = self.seq.write(file, |seq| {
-                let wants_kernel = options.labels || options.propagate_from && mount.is_slave();
-                if wants_kernel
-                    && parts == Parts::All
-                    && mount.kernel_line(seq, options.propagate_from)?
-                {
-                    return Ok(());
-                }
-                mount.line(seq, path, parts)
-            })?;
-            if let Some(len) = written {
-                return Ok((reach, self.seq.written(len)));
-            }
-        }
-        // What is left of a line fits.
-        Err(EOVERFLOW)
     }
 }
 
@@ -154,16 +160,9 @@ fn trim(line: &mut [u8]) -> usize {
 fn trim_propagate_from(line: &mut [u8]) -> usize {
     let len = trim(line);
     // The field stands among those before the hyphen; names before it have their blanks escaped.
-    let fields = line
-        .windows(3)
-        .position(|bytes| bytes == b" - ")
-        .unwrap_or(0);
+    let fields = position(line, SEPARATOR).unwrap_or(0);
     let field = b" propagate_from:";
-    let begin = line
-        .windows(field.len())
-        .position(|bytes| bytes == field)
-        .filter(|begin| *begin < fields);
-    let Some(begin) = begin else {
+    let Some(begin) = position(line, field).filter(|begin| *begin < fields) else {
         return len;
     };
     let name = begin.saturating_add(1);
@@ -171,10 +170,32 @@ fn trim_propagate_from(line: &mut [u8]) -> usize {
     let Some(size) = rest.iter().position(|byte| *byte == b' ') else {
         return len;
     };
+    cut_out(line, begin, name.saturating_add(size), len)
+}
+
+/// What stands between the fields of a mount and those of its file system.
+const SEPARATOR: &[u8] = b" - ";
+
+/// As [`trim`], and cuts off all that stands before the type of the file system.
+fn trim_to_tail(line: &mut [u8]) -> usize {
+    let len = trim(line);
+    match position(line, SEPARATOR) {
+        Some(at) => cut_out(line, 0, at.saturating_add(SEPARATOR.len()), len),
+        None => len,
+    }
+}
+
+/// Where `wanted` begins in `bytes`.
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|part| part == wanted)
+}
+
+/// Cuts what stands from `begin` to `end` out of the first `len` bytes, and returns how many remain.
+fn cut_out(bytes: &mut [u8], begin: usize, end: usize, len: usize) -> usize {
     let mut kept = begin;
-    for from in name.saturating_add(size)..len {
-        let byte = line.get(from).copied();
-        if let (Some(byte), Some(place)) = (byte, line.get_mut(kept)) {
+    for from in end..len {
+        let byte = bytes.get(from).copied();
+        if let (Some(byte), Some(place)) = (byte, bytes.get_mut(kept)) {
             *place = byte;
             kept = kept.saturating_add(1);
         }
@@ -183,14 +204,71 @@ fn trim_propagate_from(line: &mut [u8]) -> usize {
 }
 
 impl Mount<'_> {
-    /// Lets the kernel write the line, and says whether it did. It does not show what cannot be
-    /// reached from the root.
+    /// Writes the mounted directory, and then what stands behind the hyphen of its line; returns where
+    /// the former ends, and the flags, which tell the rest. If the kernel wrote the line, it stands
+    /// there whole.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if a callback of the file system says so.
+    pub(super) fn put_strings(
+        &self,
+        seq: &mut Seq<'_>,
+        options: Options,
+        extent: Extent,
+    ) -> Result<(usize, Flags)> {
+        let flags = self.flags();
+        if extent == Extent::Least {
+            return Ok((seq.position(), flags));
+        }
+        let bounded = extent == Extent::Bounded;
+        if options.kernel_lines && !bounded {
+            let trim = if options.propagate_from {
+                trim
+            } else {
+                trim_propagate_from
+            };
+            let begin = seq.position();
+            if self.put_kernel_line(seq, self.sem.root(), trim)? {
+                return Ok((begin, flags.with(Flags::KERNEL_LINE, true)));
+            }
+        }
+        if bounded {
+            seq.put(CUT);
+        } else {
+            self.put_root(seq)?;
+        }
+        let root_end = seq.position();
+        if options.labels && !bounded {
+            // The way to its own root is the shortest. But for a slave the kernel looks for a peer
+            // that can be reached from there, and finds it soonest where there is most.
+            let root = if flags.is_slave() {
+                self.sem.root()
+            } else {
+                // SAFETY: The mount is valid by the type invariants.
+                Some(unsafe { root_of(self.ptr.as_ptr()) })
+            };
+            if self.put_kernel_line(seq, root, trim_to_tail)? {
+                return Ok((root_end, flags));
+            }
+        }
+        self.put_tail(seq, bounded)?;
+        Ok((root_end, flags))
+    }
+
+    /// Lets the kernel write the line, as a process with that root sees it, and `edit` it; says
+    /// whether it did. It does not show what cannot be reached from the root.
     ///
     /// # Errors
     ///
     /// `ENOMEM` if the function says so.
-    fn kernel_line(&self, seq: &mut Seq<'_>, propagate_from: bool) -> Result<bool> {
-        let Some(root) = self.sem.root else {
+    fn put_kernel_line(
+        &self,
+        seq: &mut Seq<'_>,
+        root: Option<bindings::path>,
+        edit: fn(&mut [u8]) -> usize,
+    ) -> Result<bool> {
+        let Some(root) = root else {
             return Ok(false);
         };
         let mut proc_mounts = bindings::proc_mounts {
@@ -198,9 +276,9 @@ impl Mount<'_> {
             root,
             show: Some(self.sem.ops.show),
         };
+        let before = seq.position();
         let raw = seq.as_raw();
         raw.private = (&raw mut proc_mounts).cast();
-        let before = raw.count;
         // SAFETY: `show` is `show_mountinfo()`, which wants a `struct proc_mounts` as `private`,
         // and to be called with the semaphore held, as it is.
         let result = unsafe {
@@ -212,77 +290,80 @@ impl Mount<'_> {
             Err(e) if e == ENOMEM => return Err(e),
             _ => {}
         }
-        // Too small a buffer shows in the buffer. Whatever else went wrong may do better below.
+        // Too small a buffer shows in the buffer. Whatever else went wrong may do better otherwise.
         // CAST: A small number.
         if result as u32 == SEQ_SKIP || result < 0 && !seq.has_overflowed() {
-            let raw = seq.as_raw();
-            raw.count = before;
+            seq.rewind(before);
             return Ok(false);
         }
-        seq.edit(
-            before,
-            if propagate_from {
-                trim
-            } else {
-                trim_propagate_from
-            },
-        );
+        seq.edit(before, edit);
         Ok(true)
     }
 
-    /// Writes the line; `path` is where the mount is mounted.
+    /// What [`Flags`] says of it.
+    fn flags(&self) -> Flags {
+        // CAST: Sets of bits.
+        let mount = member!(self, mnt.mnt_flags) as bindings::mount_flags;
+        let tree = member!(self, mnt_t_flags) as u32;
+        let mut flags = Flags::default();
+        let mut bit = 1;
+        for flag in MOUNT_FLAGS {
+            flags = flags.with(bit, mount & flag != 0);
+            bit <<= 1;
+        }
+        flags
+            .with(Flags::IDMAPPED, self.is_idmapped())
+            .with(Flags::SHARED, tree & bindings::T_SHARED != 0)
+            .with(Flags::SLAVE, !member!(self, mnt_master).is_null())
+            .with(Flags::UNBINDABLE, tree & bindings::T_UNBINDABLE != 0)
+    }
+
+    /// C: `is_idmapped_mnt()`.
+    fn is_idmapped(&self) -> bool {
+        // CAST: Both types stand for the kernel's `struct mnt_idmap`.
+        let nop = (&raw const kernel::bindings::nop_mnt_idmap).cast();
+        // The pointer changes once, when the mount becomes an idmapped one; it is not followed.
+        let idmap = member!(self, mnt.mnt_idmap);
+        !core::ptr::eq(idmap, nop)
+    }
+
+    /// The directory of the file system that is mounted. C: `show_path()`.
+    fn put_root(&self, seq: &mut Seq<'_>) -> Result {
+        let (root, sb) = (member!(self, mnt.mnt_root), member!(self, mnt.mnt_sb));
+        // SAFETY: A mount has a super block while it is there, whose operations and root are constant
+        // by then.
+        let (sb_op, top) = unsafe {
+            (
+                &*read_once(&raw const (*sb).s_op),
+                read_once(&raw const (*sb).s_root),
+            )
+        };
+        if let Some(show_path) = sb_op.show_path {
+            // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
+            let result = unsafe { show_path(seq.as_raw(), root) };
+            seq.finish(result)
+        } else if core::ptr::eq(root, top) {
+            // So it is for most mounts, and the kernel would take long to find that out.
+            seq.put(b"/");
+            Ok(())
+        } else {
+            // SAFETY: The mount has a reference to its root directory. The third argument is the
+            // string that `show_path()` uses. What is returned is a length, or -1 for a path that
+            // had no room, which shows in the buffer.
+            unsafe { bindings::seq_dentry(seq.as_raw(), root, c" \t\n\\".as_char_ptr()) };
+            Ok(())
+        }
+    }
+
+    /// Writes type, source and options; if `bounded`, without the options of the file system.
     ///
     /// # Errors
     ///
     /// `ENOMEM` if a callback says so.
-    fn line(&self, seq: &mut Seq<'_>, path: &PathBuf, parts: Parts) -> Result {
-        let sb = member!(self, mnt.mnt_sb);
+    fn put_tail(&self, seq: &mut Seq<'_>, bounded: bool) -> Result {
+        let (root, sb) = (member!(self, mnt.mnt_root), member!(self, mnt.mnt_sb));
         // SAFETY: A mount has a super block while it is there. Its operations are constant.
         let sb_op = unsafe { &*read_once(&raw const (*sb).s_op) };
-        let root = member!(self, mnt.mnt_root);
-        let parent = member!(self, mnt_parent);
-        // SAFETY: A mount has a parent, at least itself, while the semaphore is held.
-        let parent_id = unsafe { read_once(&raw const (*parent).mnt_id) };
-
-        seq.put_number(member!(self, mnt_id));
-        seq.put(b" ");
-        seq.put_number(parent_id);
-        seq.put(b" ");
-        let (major, minor) = self.device();
-        seq.put_number(major);
-        seq.put(b":");
-        seq.put_number(minor);
-        seq.put(b" ");
-        match parts {
-            Parts::All => self.put_root(seq, sb_op)?,
-            Parts::Bounded | Parts::Least => seq.put(CUT),
-        }
-        seq.put(b" ");
-        if parts != Parts::Least {
-            seq.put_escaped(path.as_bytes(), &PATH_SPECIAL);
-        }
-        if parts == Parts::Least || path.is_cut() {
-            seq.put(CUT);
-        }
-
-        // CAST: A set of bits.
-        let flags = member!(self, mnt.mnt_flags) as bindings::mount_flags;
-        seq.put(if flags & bindings::MNT_READONLY != 0 {
-            b" ro"
-        } else {
-            b" rw"
-        });
-        for (flag, name) in MOUNT_OPTIONS {
-            if flags & flag != 0 {
-                seq.put(name);
-            }
-        }
-        if self.is_idmapped() {
-            seq.put(b",idmapped");
-        }
-        self.put_propagation(seq);
-
-        seq.put(b" - ");
         // SAFETY: The type of a super block stays as long as it, and its name with it; a subtype is
         // set before the super block is mounted.
         unsafe {
@@ -296,9 +377,7 @@ impl Mount<'_> {
         }
         seq.put(b" ");
         let devname = member!(self, mnt_devname);
-        if parts == Parts::Least {
-            seq.put(CUT);
-        } else if let Some(show_devname) = sb_op.show_devname {
+        if let Some(show_devname) = sb_op.show_devname.filter(|_| !bounded) {
             // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
             let result = unsafe { show_devname(seq.as_raw(), root) };
             seq.finish(result)?;
@@ -320,7 +399,7 @@ impl Mount<'_> {
                 seq.put(name);
             }
         }
-        if parts != Parts::All {
+        if bounded {
             seq.put(CUT);
         } else if let Some(show_options) = sb_op.show_options {
             // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
@@ -328,60 +407,5 @@ impl Mount<'_> {
             seq.finish(result)?;
         }
         Ok(())
-    }
-
-    /// The directory of the file system that is mounted. C: `show_path()`.
-    fn put_root(&self, seq: &mut Seq<'_>, sb_op: &bindings::super_operations) -> Result {
-        let (root, sb) = (member!(self, mnt.mnt_root), member!(self, mnt.mnt_sb));
-        // SAFETY: A mount has a super block while it is there, whose root is constant by then.
-        let top = unsafe { read_once(&raw const (*sb).s_root) };
-        if let Some(show_path) = sb_op.show_path {
-            // SAFETY: The callback wants the root directory of a mount, and a `struct seq_file`.
-            let result = unsafe { show_path(seq.as_raw(), root) };
-            seq.finish(result)
-        } else if core::ptr::eq(root, top) {
-            // So it is for most mounts, and the kernel would take long to find that out.
-            seq.put(b"/");
-            Ok(())
-        } else {
-            // SAFETY: The mount has a reference to its root directory. The third argument is the
-            // string that `show_path()` uses. What is returned is a length, or -1 for a path that
-            // had no room, which shows in the buffer.
-            unsafe { bindings::seq_dentry(seq.as_raw(), root, c" \t\n\\".as_char_ptr()) };
-            Ok(())
-        }
-    }
-
-    /// C: `is_idmapped_mnt()`.
-    fn is_idmapped(&self) -> bool {
-        // CAST: Both types stand for the kernel's `struct mnt_idmap`.
-        let nop = (&raw const kernel::bindings::nop_mnt_idmap).cast();
-        // The pointer changes once, when the mount becomes an idmapped one; it is not followed.
-        let idmap = member!(self, mnt.mnt_idmap);
-        !core::ptr::eq(idmap, nop)
-    }
-
-    /// Whether it gets events from a master. C: `IS_MNT_SLAVE()`.
-    fn is_slave(&self) -> bool {
-        !member!(self, mnt_master).is_null()
-    }
-
-    /// The fields between the options and the hyphen.
-    fn put_propagation(&self, seq: &mut Seq<'_>) {
-        // CAST: A set of bits.
-        let flags = member!(self, mnt_t_flags) as u32;
-        if flags & bindings::T_SHARED != 0 {
-            seq.put(b" shared:");
-            seq.put_number(member!(self, mnt_group_id));
-        }
-        let master = member!(self, mnt_master);
-        if !master.is_null() {
-            seq.put(b" master:");
-            // SAFETY: A master is there while the semaphore is held.
-            seq.put_number(unsafe { read_once(&raw const (*master).mnt_group_id) });
-        }
-        if flags & bindings::T_UNBINDABLE != 0 {
-            seq.put(b" unbindable");
-        }
     }
 }

@@ -1,0 +1,806 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The mount lists, read in batches, and what follows from a whole list: where each mount is mounted,
+//! and who can reach it.
+//!
+//! `namespace_sem` is held for one batch. Under it, nothing is allocated but by callbacks of file
+//! systems, and the way up from a mount point goes no further than the root of the mount that it is
+//! on. Whatever takes more is found out afterwards.
+
+#![deny(unsafe_code)]
+
+use super::{
+    ancestry::{
+        Ancestry,
+        Below, //
+    },
+    budget::Budget,
+    paths::{
+        Above,
+        Climb,
+        PathId,
+        PathTree, //
+    },
+    store::{
+        CapacityExceeded,
+        ChunkedVec,
+        HashKey,
+        Hasher,
+        Interner,
+        Keyed,
+        StringId,
+        StringPool, //
+    },
+};
+use crate::{
+    query::Device,
+    sys::{
+        memory::{
+            charged,
+            Vec, //
+        },
+        mount::{
+            Description,
+            Extent,
+            Flags,
+            Master,
+            Mount,
+            MountOps,
+            NamespaceSem,
+            Options,
+            Relation, //
+        },
+        namespace::{
+            Detail,
+            MntNamespace,
+            Namespace, //
+        },
+        path::{
+            NameBuf,
+            PathRef,
+            WayUp,
+            PATH_MAX, //
+        },
+        seq::{
+            SeqBuf,
+            CUT, //
+        },
+        system,
+        task, //
+    },
+};
+use kernel::{
+    fs::LocalFile,
+    prelude::*, //
+};
+
+/// Mounts of a batch.
+const BATCH: usize = 64;
+
+/// Bytes after which a batch ends: as many as a `mountinfo` file writes before it lets go.
+const BATCH_BYTES: usize = 4096;
+
+/// Directories and masters after which a batch ends.
+const BATCH_STEPS: usize = 2048;
+
+/// Nanoseconds after which a batch ends: callbacks, and the kernel's own function, may take long.
+const BATCH_TIME: u64 = 500_000;
+
+/// How often a list is read again that changed meanwhile.
+const MAX_REPEATS: usize = 3;
+
+/// Who can reach a mount.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// A process whose root is that of the namespace, by its path.
+    Root,
+    /// No such process: another mount is mounted at the same place, on top of it.
+    Over,
+    /// No such process: another mount covers a directory on the way there.
+    Covered,
+    /// No such process, and it does not see it in `mountinfo` either.
+    Outside,
+}
+
+/// A mount, but for its namespace.
+#[derive(Clone, Copy)]
+pub(crate) struct MountRecord {
+    /// The id that is never used again.
+    pub(crate) id: u64,
+    /// Which of all namespaces.
+    pub(crate) ns: u32,
+    pub(crate) mnt_id: i32,
+    pub(crate) parent_mnt_id: i32,
+    major: u16,
+    minor: u32,
+    pub(crate) group: i32,
+    pub(crate) master: i32,
+    /// The peer group that it gets events from in the end; 0 if that is not to be shown.
+    pub(crate) propagate_from: i32,
+    /// Where it is mounted, as seen from the root of the namespace.
+    pub(crate) point: PathId,
+    /// The directory that is mounted, escaped.
+    pub(crate) root: StringId,
+    /// Type, source and options of the file system; or the whole line, if the kernel wrote that.
+    pub(crate) tail: StringId,
+    pub(crate) flags: Flags,
+    pub(crate) reach: Reach,
+}
+
+impl MountRecord {
+    /// The device: major and minor number.
+    pub(crate) fn device(&self) -> (u32, u32) {
+        (self.major.into(), self.minor)
+    }
+}
+
+/// What is known of a mount until the list of its namespace is whole.
+#[derive(Clone, Copy)]
+struct Entry {
+    id: u64,
+    /// The id of the mount that it is mounted on.
+    parent: u64,
+    /// Which entry that is.
+    above: u32,
+    /// Whether it is shown.
+    is_kept: bool,
+    point: StringId,
+    path: PathId,
+    way: WayUp,
+    relation: Relation,
+    /// The peer group, of a shared mount; 0 otherwise.
+    group: i32,
+    /// Which of all masters, of a slave.
+    master: u32,
+    is_overmounted: bool,
+    has_mount_point: bool,
+    /// The root of the namespace is on the way up.
+    is_seen: bool,
+    /// The kernel takes it for one that can be reached from there. C: `is_path_reachable()`.
+    is_reachable: bool,
+    /// A lookup by its path leads to it, or to what is mounted on top of it.
+    is_led_to: bool,
+    /// The process that was asked for sees it.
+    is_seen_by_subject: bool,
+}
+
+/// An index that stands for nothing.
+const NONE: u32 = u32::MAX;
+
+/// Which mount is mounted on which directory of which other one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct MountedOn {
+    entry: u32,
+    path: PathId,
+}
+
+impl Keyed for MountedOn {
+    type Key = Self;
+
+    fn key(&self) -> Self {
+        *self
+    }
+
+    fn hash(key: &Self, hasher: Hasher) -> Hasher {
+        hasher.with(u64::from(key.entry) << 32 | key.path.as_u64())
+    }
+}
+
+/// A peer group that has a member which can be reached.
+struct Group(i32);
+
+impl Keyed for Group {
+    type Key = i32;
+
+    fn key(&self) -> i32 {
+        self.0
+    }
+
+    fn hash(key: &i32, hasher: Hasher) -> Hasher {
+        // CAST: Any bits will do.
+        hasher.with(*key as u64)
+    }
+}
+
+impl Below for Master<'_> {
+    fn id(&self) -> u64 {
+        // CAST: A positive number.
+        self.group() as u64
+    }
+
+    fn above(&self) -> Option<Self> {
+        self.master()
+    }
+
+    fn up(&self, names: &mut NameBuf) -> Option<(Self, WayUp, usize)> {
+        names.copy(b"");
+        Some((self.master()?, WayUp::AtRoot, 1))
+    }
+}
+
+/// What is collected about all mounts of a snapshot, and how.
+pub(super) struct MountLists<'a> {
+    pub(super) ops: &'a MountOps,
+    pub(super) file: &'a LocalFile,
+    pub(super) options: Options,
+    pub(super) budget: &'a Budget,
+    pub(super) key: HashKey,
+    /// Only mounts of this device are shown.
+    pub(super) dev: Option<Device>,
+    /// Only mounts are shown that a process with this root sees.
+    pub(super) root: Option<&'a PathRef>,
+    /// So many of a list are read.
+    pub(super) max_mounts: usize,
+    buf: SeqBuf,
+    names: NameBuf,
+    batch: Vec<Described>,
+    entries: ChunkedVec<Entry>,
+    /// The entries, each behind the one that it is mounted on.
+    order: ChunkedVec<u32>,
+    masters: Ancestry,
+}
+
+/// A mount of a batch.
+struct Described {
+    what: Description,
+    is_kept: bool,
+    master: u32,
+}
+
+/// What a namespace tells about its mounts at the moment when the reading of their list began.
+pub(super) struct ListHead {
+    pub(super) detail: Detail,
+    /// The 64-bit id of the root mount.
+    pub(super) root: Option<u64>,
+    /// The list changed while it was read.
+    pub(super) is_torn: bool,
+}
+
+impl ListHead {
+    fn of(namespace: &Namespace, sem: &NamespaceSem<'_>) -> Self {
+        Self {
+            detail: namespace.detail(),
+            root: sem.root_id(),
+            is_torn: false,
+        }
+    }
+}
+
+/// How a batch ended.
+enum BatchEnd {
+    /// At the end of the list.
+    List,
+    /// Because it was long enough.
+    Enough,
+    /// Before a mount for whose strings there was too little room.
+    Buffer,
+    /// Before a mount for whose masters there was too little room, or time.
+    Masters,
+}
+
+impl<'a> MountLists<'a> {
+    /// Makes room for batches.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(super) fn new(
+        ops: &'a MountOps,
+        file: &'a LocalFile,
+        options: Options,
+        budget: &'a Budget,
+        key: HashKey,
+    ) -> Result<Self> {
+        Ok(Self {
+            ops,
+            file,
+            options,
+            budget,
+            key,
+            dev: None,
+            root: None,
+            max_mounts: usize::MAX,
+            buf: SeqBuf::new()?,
+            names: NameBuf::new()?,
+            batch: Vec::with_capacity(BATCH, charged())?,
+            entries: ChunkedVec::new(0),
+            order: ChunkedVec::new(0),
+            masters: Ancestry::new(key),
+        })
+    }
+
+    /// What a mount namespace tells about its mounts, without the list of them.
+    pub(super) fn head(&self, namespace: &Namespace, mnt: MntNamespace<'_>) -> ListHead {
+        ListHead::of(namespace, &self.ops.lock(mnt, 0))
+    }
+
+    /// Reads the list of a namespace, which is number `ns`, and adds its mounts to `records`.
+    ///
+    /// A list that changed between two batches is read again: but not more often than three times,
+    /// and not once more mounts were read in vain than it has.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`; `EINTR` if the calling process is being killed.
+    pub(super) fn read(
+        &mut self,
+        (namespace, mnt): (&Namespace, MntNamespace<'_>),
+        ns: u32,
+        records: &mut ChunkedVec<MountRecord>,
+        strings: &mut StringPool,
+        tree: &mut PathTree,
+    ) -> Result<ListHead> {
+        let begin = records.len();
+        let mut repeats = 0_usize;
+        let mut in_vain = 0_usize;
+        let head = loop {
+            self.entries.clear();
+            self.order.clear();
+            records.truncate(begin);
+            if self.options.propagate_from {
+                self.masters = Ancestry::new(self.key);
+            }
+            let may_repeat = repeats < MAX_REPEATS;
+            match self.read_once((namespace, mnt), ns, records, strings, in_vain, may_repeat)? {
+                Some(head) => break head,
+                None => {
+                    repeats = repeats.saturating_add(1);
+                    in_vain = in_vain.saturating_add(self.entries.len());
+                }
+            }
+        };
+        self.find_paths(strings, tree)?;
+        self.find_reach(tree)?;
+        self.finish(begin, records)?;
+        Ok(head)
+    }
+
+    /// Reads the list in batches. `None` if it changed between two and is to be read again.
+    fn read_once(
+        &mut self,
+        (namespace, mnt): (&Namespace, MntNamespace<'_>),
+        ns: u32,
+        records: &mut ChunkedVec<MountRecord>,
+        strings: &mut StringPool,
+        in_vain: usize,
+        may_repeat: bool,
+    ) -> Result<Option<ListHead>> {
+        let mut head = None;
+        let mut event = 0;
+        let mut from = 0_u64;
+        let mut extent = Extent::All;
+        loop {
+            if task::is_being_killed() {
+                return Err(EINTR);
+            }
+            if self.options.propagate_from {
+                self.masters.reserve(self.budget)?;
+                strings.reserve(self.budget)?;
+            }
+            let sem = self.ops.lock(mnt, from);
+            let now = sem.event();
+            let head = head.get_or_insert_with(|| {
+                event = now;
+                ListHead::of(namespace, &sem)
+            });
+            if now != event {
+                let again = in_vain.saturating_add(self.entries.len());
+                if may_repeat && again <= sem.len() {
+                    return Ok(None);
+                }
+                head.is_torn = true;
+                event = now;
+            }
+            let end = self.read_batch(&sem, extent, strings)?;
+            drop(sem);
+            if self.batch.is_empty() && matches!(end, BatchEnd::Buffer) {
+                if !self.buf.grow()? {
+                    // What is left then fits.
+                    extent = match extent {
+                        Extent::All => Extent::Bounded,
+                        _ => return Err(EOVERFLOW),
+                    };
+                }
+                continue;
+            }
+            extent = Extent::All;
+            from = self.add_batch(ns, records, strings)?.max(from);
+            if matches!(end, BatchEnd::List) || self.entries.len() >= self.max_mounts {
+                break;
+            }
+        }
+        Ok(head)
+    }
+
+    /// Reads mounts while the semaphore is held, until that has lasted long enough.
+    fn read_batch(
+        &mut self,
+        sem: &NamespaceSem<'_>,
+        extent: Extent,
+        strings: &mut StringPool,
+    ) -> Result<BatchEnd> {
+        self.batch.clear();
+        let began = system::stopwatch();
+        let mut steps = 0_usize;
+        let mut seq = self.buf.begin(self.file);
+        for mount in sem.mounts() {
+            let is_kept = self.dev.is_none_or(|dev| is_on(&mount, dev));
+            let extent = if is_kept { extent } else { Extent::Least };
+            let described =
+                mount.describe(&mut seq, &mut self.names, self.options, self.root, extent)?;
+            let Some(what) = described else {
+                return Ok(BatchEnd::Buffer);
+            };
+            steps = steps.saturating_add(what.names.steps);
+            let mut master = NONE;
+            if self.options.propagate_from && is_kept {
+                if let Some(of) = mount.master() {
+                    let masters = &mut self.masters;
+                    let added =
+                        masters.add(of, strings, &mut self.names, &mut steps, BATCH_STEPS);
+                    match added {
+                        Ok(index) => master = index,
+                        Err(CapacityExceeded) => return Ok(BatchEnd::Masters),
+                    }
+                }
+            }
+            // There is room, as is seen below.
+            let _ = self.batch.push_within_capacity(Described {
+                what,
+                is_kept,
+                master,
+            });
+            if self.batch.len() >= BATCH
+                || seq.position() >= BATCH_BYTES
+                || steps >= BATCH_STEPS
+                || system::stopwatch().wrapping_sub(began) >= BATCH_TIME
+            {
+                return Ok(BatchEnd::Enough);
+            }
+        }
+        Ok(BatchEnd::List)
+    }
+
+    /// Adds the mounts of a batch, and returns the id after the last one.
+    fn add_batch(
+        &mut self,
+        ns: u32,
+        records: &mut ChunkedVec<MountRecord>,
+        strings: &mut StringPool,
+    ) -> Result<u64> {
+        let mut next = 0;
+        for described in &self.batch {
+            let what = &described.what;
+            let point = strings.add(self.buf.get(what.point.clone()), self.budget)?;
+            self.entries.add(
+                Entry {
+                    id: what.id,
+                    parent: what.parent,
+                    above: NONE,
+                    is_kept: described.is_kept,
+                    point,
+                    path: PathId::UNKNOWN,
+                    way: what.names.way,
+                    relation: what.relation,
+                    group: if what.flags.is_shared() { what.group } else { 0 },
+                    master: described.master,
+                    is_overmounted: what.is_overmounted,
+                    has_mount_point: what.names.has_mount_point,
+                    is_seen: false,
+                    is_reachable: false,
+                    is_led_to: false,
+                    is_seen_by_subject: false,
+                },
+                self.budget,
+            )?;
+            if described.is_kept {
+                let root = self.buf.get(what.root.clone());
+                let mut cut = Vec::new();
+                let root = match end_of_path(root) {
+                    Some(end) => {
+                        cut.extend_from_slice(end, charged())?;
+                        cut.extend_from_slice(CUT, charged())?;
+                        &cut
+                    }
+                    None => root,
+                };
+                let (major, minor) = what.device;
+                let record = MountRecord {
+                    id: what.id,
+                    ns,
+                    mnt_id: what.mnt_id,
+                    parent_mnt_id: what.parent_mnt_id,
+                    // A major number has 12 bits.
+                    major: u16::try_from(major).unwrap_or(u16::MAX),
+                    minor,
+                    group: what.group,
+                    master: what.master,
+                    propagate_from: 0,
+                    point: PathId::UNKNOWN,
+                    root: strings.add(root, self.budget)?,
+                    tail: strings.add(self.buf.get(what.tail.clone()), self.budget)?,
+                    flags: what.flags,
+                    reach: Reach::Outside,
+                };
+                records.add(record, self.budget)?;
+            }
+            next = what.id.saturating_add(1);
+        }
+        Ok(next)
+    }
+
+    /// The entry of the mount with an id: they are in ascending order.
+    fn find(&self, id: u64) -> Option<u32> {
+        let mut from = 0_u32;
+        // CAST: There are no more than an index can say.
+        let mut to = self.entries.len() as u32;
+        while from < to {
+            let middle = from.wrapping_add(to.wrapping_sub(from) / 2);
+            if self.entries.get(middle)?.id < id {
+                from = middle.saturating_add(1);
+            } else {
+                to = middle;
+            }
+        }
+        self.entries.get(from).filter(|entry| entry.id == id)?;
+        Some(from)
+    }
+
+    /// Finds out where each mount is mounted, and whether the root of the namespace, and that of the
+    /// process that was asked for, are on the way up.
+    fn find_paths(&mut self, strings: &mut StringPool, tree: &mut PathTree) -> Result {
+        // CAST: There are no more than an index can say.
+        let len = self.entries.len() as u32;
+        for index in 0..len {
+            let parent = self.entries.get(index).map(|entry| entry.parent);
+            let above = parent.and_then(|parent| self.find(parent)).unwrap_or(NONE);
+            if let Some(entry) = self.entries.get_mut(index) {
+                entry.above = above;
+            }
+        }
+        let (entries, order, budget) = (&mut self.entries, &mut self.order, self.budget);
+        let mut climb = Climb::new(entries.len(), budget)?;
+        order.reserve_more(entries.len(), budget)?;
+        for index in 0..len {
+            let above = |index| match entries.get(index) {
+                Some(entry) if entry.above != index && entry.above != NONE => {
+                    Above::Item(entry.above)
+                }
+                _ => Above::Nothing,
+            };
+            climb.visit(index, budget, above, |index, _| {
+                // There is room for all.
+                let _ = order.push(index);
+                Ok(())
+            })?;
+        }
+        for at in 0..len {
+            let Some(index) = order.get(at).copied() else {
+                break;
+            };
+            let Some(entry) = entries.get(index).copied() else {
+                break;
+            };
+            let is_top = entry.above == index;
+            // In a circle, or below a mount that is not on the list, nothing is known of the parent.
+            let parent = entries.get(entry.above).copied().filter(|_| !is_top);
+            let above = parent.map_or(PathId::UNKNOWN, |parent| parent.path);
+            let path = match entry.way {
+                WayUp::Escaped => PathId::UNKNOWN,
+                _ if is_top => PathId::TOP,
+                WayUp::AtRoot => tree.add_string(above, entry.point, strings, budget)?,
+                WayUp::Cut => {
+                    tree.add_string(PathId::UNKNOWN, entry.point, strings, budget)?
+                }
+            };
+            let is_ns_root =
+                |entry: &Entry, path: PathId| path == PathId::TOP && !entry.is_overmounted;
+            let is_root = is_ns_root(&entry, path);
+            let has_escaped = entry.way == WayUp::Escaped;
+            let on_root = parent.is_some_and(|parent| is_ns_root(&parent, parent.path));
+            let above = parent.is_some_and(|parent| parent.is_reachable);
+            let Some(place) = entries.get_mut(index) else {
+                break;
+            };
+            place.path = path;
+            place.is_seen = is_root
+                || !has_escaped && parent.is_some_and(|parent| parent.is_seen);
+            place.is_reachable = is_root || above && !(on_root && has_escaped);
+            place.is_seen_by_subject = match entry.relation {
+                Relation::Inside => true,
+                Relation::Outside => false,
+                Relation::OnSameMount(is_below) => is_below,
+                Relation::AsParent => {
+                    !has_escaped && parent.is_some_and(|parent| parent.is_seen_by_subject)
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// Finds out whether a lookup of each mount's path leads to it.
+    fn find_reach(&mut self, tree: &PathTree) -> Result {
+        let mut mounted_on = Interner::new(64, self.key);
+        if self.entries.iter().any(|entry| entry.has_mount_point) {
+            for entry in self.entries.iter() {
+                let key = MountedOn {
+                    entry: entry.above,
+                    path: entry.path,
+                };
+                mounted_on.find_or_add(key, self.budget, || key)?;
+            }
+        }
+        for index in self.order.iter() {
+            let Some(entry) = self.entries.get(*index).copied() else {
+                break;
+            };
+            let is_led_to = if !entry.is_seen {
+                false
+            } else if entry.path == PathId::TOP && !entry.is_overmounted {
+                // Every lookup begins there.
+                true
+            } else {
+                self.entries.get(entry.above).is_some_and(|parent| {
+                    let is_on_root = entry.path == parent.path;
+                    parent.is_led_to
+                        && (is_on_root || !parent.is_overmounted)
+                        && !(entry.has_mount_point
+                            && is_covered(&entry, parent.path, tree, &mounted_on))
+                })
+            };
+            if let Some(place) = self.entries.get_mut(*index) {
+                place.is_led_to = is_led_to;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the records what was found out, and drops those that are not shown.
+    fn finish(
+        &mut self,
+        begin: usize,
+        records: &mut ChunkedVec<MountRecord>,
+    ) -> Result {
+        let dominating = self.dominating_groups()?;
+        // CAST: Indices into memory.
+        let (mut from, mut to) = (begin as u32, begin as u32);
+        for entry in self.entries.iter().filter(|entry| entry.is_kept) {
+            let Some(mut record) = records.get(from).copied() else {
+                break;
+            };
+            from = from.saturating_add(1);
+            if self.root.is_some() && !entry.is_seen_by_subject {
+                continue;
+            }
+            record.point = entry.path;
+            record.reach = match entry {
+                entry if !entry.is_seen => Reach::Outside,
+                entry if entry.is_overmounted => Reach::Over,
+                entry if entry.is_led_to => Reach::Root,
+                _ => Reach::Covered,
+            };
+            let group = dominating.get(entry.master).copied().unwrap_or(0);
+            record.propagate_from = if group == record.master { 0 } else { group };
+            if let Some(place) = records.get_mut(to) {
+                *place = record;
+            }
+            to = to.saturating_add(1);
+        }
+        // CAST: An index into memory.
+        records.truncate(to as usize);
+        Ok(())
+    }
+
+    /// For each master, the first peer group on the way to its own masters that has a member which
+    /// can be reached from the root of the namespace; 0 if none has. C: `get_dominating_id()`.
+    fn dominating_groups(&self) -> Result<ChunkedVec<i32>> {
+        let mut dominating = ChunkedVec::new(0);
+        if !self.options.propagate_from {
+            return Ok(dominating);
+        }
+        let mut reachable = Interner::new(16, self.key);
+        for entry in self.entries.iter() {
+            if entry.group != 0 && entry.is_reachable {
+                reachable.find_or_add(entry.group, self.budget, || Group(entry.group))?;
+            }
+        }
+        let masters = &self.masters;
+        dominating.reserve_more(masters.len(), self.budget)?;
+        for _ in 0..masters.len() {
+            let _ = dominating.push(0);
+        }
+        let mut climb = Climb::new(masters.len(), self.budget)?;
+        let above = |index| masters.above(index).map_or(Above::Nothing, Above::Item);
+        // CAST: There are no more than an index can say.
+        for index in 0..masters.len() as u32 {
+            climb.visit(index, self.budget, above, |index, above| {
+                let group = masters.id(index).and_then(|id| i32::try_from(id).ok());
+                let own = group.filter(|group| reachable.find(group).is_some());
+                let other = match above {
+                    Above::Item(above) => dominating.get(above).copied(),
+                    Above::Nothing => None,
+                };
+                if let Some(place) = dominating.get_mut(index) {
+                    *place = own.or(other).unwrap_or(0);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(dominating)
+    }
+
+    /// Whether a mount namespace has a mount of a device.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR` if the calling process is being killed.
+    pub(super) fn has_device(
+        ops: &MountOps,
+        mnt: MntNamespace<'_>,
+        device: Device,
+    ) -> Result<bool> {
+        let mut from = 0_u64;
+        loop {
+            if task::is_being_killed() {
+                return Err(EINTR);
+            }
+            let sem = ops.lock(mnt, from);
+            let mut mounts = sem.mounts();
+            let mut is_end = true;
+            for mount in mounts.by_ref().take(DEVICE_BATCH) {
+                if is_on(&mount, device) {
+                    return Ok(true);
+                }
+                from = mount.id().saturating_add(1);
+                is_end = false;
+            }
+            if is_end {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+/// Mounts whose device is looked at under one hold of the semaphore.
+const DEVICE_BATCH: usize = 256;
+
+fn is_on(mount: &Mount<'_>, device: Device) -> bool {
+    mount.device() == (device.major, device.minor)
+}
+
+/// Whether a directory between the root of a mount's parent, which has the path `above`, and its mount
+/// point is another mount's mount point.
+fn is_covered(
+    entry: &Entry,
+    above: PathId,
+    tree: &PathTree,
+    mounted_on: &Interner<MountedOn>,
+) -> bool {
+    let mut at = tree.parent(entry.path);
+    while let Some(path) = at.filter(|path| *path != above) {
+        let key = MountedOn {
+            entry: entry.above,
+            path,
+        };
+        if mounted_on.find(&key).is_some() {
+            return true;
+        }
+        at = tree.parent(path);
+    }
+    false
+}
+
+/// The end of an escaped path name, without the half of an escape, if it is longer than [`PATH_MAX`].
+fn end_of_path(escaped: &[u8]) -> Option<&[u8]> {
+    let cut = escaped.len().checked_sub(PATH_MAX).filter(|cut| *cut > 0)?;
+    // An escape is a backslash and three digits, and no other backslash is there.
+    let before = escaped.get(cut.saturating_sub(3)..cut).unwrap_or_default();
+    let from = match before.iter().position(|byte| *byte == b'\\') {
+        Some(at) => cut
+            .saturating_sub(before.len())
+            .saturating_add(at)
+            .saturating_add(4),
+        None => cut,
+    };
+    escaped.get(from..)
+}

@@ -1,0 +1,760 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Memory to be filled where nothing may be allocated: under RCU, with `namespace_sem` or a spinlock
+//! held.
+//!
+//! Each store is given room before, by `reserve()`. What does not fit then ends the section of the
+//! walk that fills it, with [`CapacityExceeded`]; the next `reserve()` makes more room than the last
+//! one did, and the walk goes on where it stopped.
+
+#![deny(unsafe_code)]
+
+use super::budget::Budget;
+use crate::{
+    steps::{
+        self,
+        Step, //
+    },
+    sys::{
+        memory::{
+            charged,
+            Vec, //
+        },
+        system, //
+    },
+};
+use kernel::prelude::*;
+
+/// There is no room for what was to be added.
+pub(crate) struct CapacityExceeded;
+
+/// How much room a store is given before a section. It doubles whenever that was not enough, so that
+/// a small system takes little memory, and a large one few sections.
+struct Demand {
+    /// How many items.
+    room: usize,
+    /// Something did not fit since the last time: so many items at once.
+    exceeded_by: usize,
+}
+
+/// The most items that a store has room for in advance, unless a single one needs more.
+const MAX_DEMAND: usize = 1024;
+
+impl Demand {
+    const fn new(room: usize) -> Self {
+        Self {
+            room,
+            exceeded_by: 0,
+        }
+    }
+
+    /// Notes that so many did not fit.
+    fn exceed(&mut self, more: usize) -> CapacityExceeded {
+        self.exceeded_by = more;
+        CapacityExceeded
+    }
+
+    /// How much room there is to be now.
+    fn next(&mut self) -> usize {
+        if self.exceeded_by > 0 {
+            self.room = self.room.saturating_mul(2).min(MAX_DEMAND);
+            self.room = self.room.max(self.exceeded_by);
+            self.exceeded_by = 0;
+        }
+        self.room
+    }
+}
+
+/// Size of the pieces of memory that a [`ChunkedVec`] consists of, in bytes: what `kmalloc()` has
+/// without wasting any.
+const CHUNK_BYTES: usize = 8192;
+
+/// A vector in pieces, so that it grows without being moved.
+pub(crate) struct ChunkedVec<T> {
+    /// The first [`ChunkedVec::PER_CHUNK`] items. Only this piece can be smaller than others.
+    first: Vec<T>,
+    /// The others, with room for as many each. Only the last ones are not full.
+    rest: Vec<Vec<T>>,
+    len: usize,
+    demand: Demand,
+}
+
+impl<T> ChunkedVec<T> {
+    const PER_CHUNK: usize = {
+        let items = CHUNK_BYTES / size_of::<T>();
+        if items == 0 {
+            1
+        } else {
+            items
+        }
+    };
+
+    /// Creates an empty vector, which is given room for `room` items before the first section.
+    pub(super) const fn new(room: usize) -> Self {
+        Self {
+            first: Vec::new(),
+            rest: Vec::new(),
+            len: 0,
+            demand: Demand::new(room),
+        }
+    }
+
+    fn capacity(&self) -> usize {
+        if self.rest.is_empty() {
+            self.first.capacity()
+        } else {
+            self.rest
+                .len()
+                .saturating_add(1)
+                .saturating_mul(Self::PER_CHUNK)
+        }
+    }
+
+    /// Makes room for the next section.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn reserve(&mut self, budget: &Budget) -> Result {
+        let more = self.demand.next();
+        self.reserve_more(more, budget)
+    }
+
+    /// Makes room for `more` items.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn reserve_more(&mut self, more: usize, budget: &Budget) -> Result {
+        let wanted = self.len.saturating_add(more);
+        if wanted > self.first.capacity() && self.first.capacity() < Self::PER_CHUNK {
+            let old = self.first.capacity();
+            let twice = old.saturating_mul(2).max(wanted).min(Self::PER_CHUNK);
+            budget.take::<T>(twice)?;
+            // Exactly so much, which `Vec::reserve()` does not promise.
+            let mut first = Vec::with_capacity(twice, charged())?;
+            for item in core::mem::take(&mut self.first) {
+                let _ = first.push_within_capacity(item);
+            }
+            self.first = first;
+            budget.give_back::<T>(old);
+        }
+        while wanted > self.capacity() {
+            budget.take::<T>(Self::PER_CHUNK)?;
+            budget.take::<Vec<T>>(1)?;
+            let chunk = Vec::with_capacity(Self::PER_CHUNK, charged())?;
+            self.rest.push(chunk, charged())?;
+        }
+        Ok(())
+    }
+
+    /// Checks whether `more` items fit; if not, notes it for [`ChunkedVec::reserve`].
+    pub(super) fn check_room(&mut self, more: usize) -> Result<(), CapacityExceeded> {
+        if self.capacity().saturating_sub(self.len) >= more {
+            Ok(())
+        } else {
+            Err(self.demand.exceed(more))
+        }
+    }
+
+    /// Adds an item and returns its index.
+    pub(super) fn push(&mut self, item: T) -> Result<u32, CapacityExceeded> {
+        let index = u32::try_from(self.len).map_err(|_| CapacityExceeded)?;
+        let chunk = if self.len < Self::PER_CHUNK {
+            Some(&mut self.first)
+        } else {
+            // Counted from the second on.
+            let chunk = (self.len / Self::PER_CHUNK).wrapping_sub(1);
+            self.rest.get_mut(chunk)
+        };
+        match chunk.map(|chunk| chunk.push_within_capacity(item)) {
+            Some(Ok(())) => {
+                self.len = self.len.saturating_add(1);
+                Ok(index)
+            }
+            _ => Err(self.demand.exceed(1)),
+        }
+    }
+
+    /// Makes room, and adds an item.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn add(&mut self, item: T, budget: &Budget) -> Result<u32> {
+        if self.len == self.capacity() {
+            self.reserve_more(1, budget)?;
+        }
+        // There is room, unless there are more than an index can say.
+        self.push(item).map_err(|_| EFBIG)
+    }
+
+    /// How many items there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The item at an index.
+    #[inline]
+    pub(crate) fn get(&self, index: u32) -> Option<&T> {
+        // CAST: An index into memory.
+        let index = index as usize;
+        if index < Self::PER_CHUNK {
+            return self.first.get(index);
+        }
+        let chunk = (index / Self::PER_CHUNK).wrapping_sub(1);
+        self.rest.get(chunk)?.get(index % Self::PER_CHUNK)
+    }
+
+    /// The item at an index, to be changed.
+    #[inline]
+    pub(super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+        // CAST: An index into memory.
+        let index = index as usize;
+        if index < Self::PER_CHUNK {
+            return self.first.get_mut(index);
+        }
+        let chunk = (index / Self::PER_CHUNK).wrapping_sub(1);
+        self.rest.get_mut(chunk)?.get_mut(index % Self::PER_CHUNK)
+    }
+
+    /// The items.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        Iterator::chain(self.first.iter(), self.rest.iter().flatten())
+    }
+
+    /// Drops all items from the one at `len` on.
+    pub(super) fn truncate(&mut self, len: usize) {
+        let mut chunk = self.len / Self::PER_CHUNK;
+        while chunk > 0 {
+            let begin = chunk.saturating_mul(Self::PER_CHUNK);
+            let index = chunk.saturating_sub(1);
+            if let Some(items) = self.rest.get_mut(index) {
+                items.truncate(len.saturating_sub(begin));
+            }
+            if begin <= len {
+                break;
+            }
+            chunk = index;
+        }
+        self.first.truncate(len);
+        self.len = self.len.min(len);
+    }
+
+    /// Drops all items.
+    pub(super) fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    /// Drops the items that `keep` says no to.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool)
+    where
+        T: Copy,
+    {
+        let mut kept = 0_u32;
+        // No more than an index can say.
+        for index in 0..u32::try_from(self.len).unwrap_or(u32::MAX) {
+            let item = self.get(index).copied();
+            if let Some(item) = item.filter(|item| keep(item)) {
+                if let Some(place) = self.get_mut(kept) {
+                    *place = item;
+                }
+                kept = kept.saturating_add(1);
+            }
+        }
+        // CAST: An index into memory.
+        self.truncate(kept as usize);
+    }
+}
+
+/// The secret part of all hashes, so that nobody can choose what falls into one place of a table. It
+/// is another one each time that the module is loaded.
+#[derive(Clone, Copy)]
+pub(crate) struct HashKey(u64, u64);
+
+impl HashKey {
+    /// Takes one at random.
+    pub(crate) fn random() -> Self {
+        Self(system::random(), system::random())
+    }
+
+    /// Begins a hash.
+    pub(super) fn hasher(self) -> Hasher {
+        Hasher {
+            key: self.1,
+            state: self.0,
+        }
+    }
+}
+
+/// Hashes numbers: each is mixed in by a multiplication whose both halves are kept.
+pub(crate) struct Hasher {
+    key: u64,
+    state: u64,
+}
+
+impl Hasher {
+    /// Mixes in a number.
+    #[inline]
+    pub(super) fn with(self, number: u64) -> Self {
+        let product = u128::from(self.state ^ number).wrapping_mul(u128::from(self.key | 1));
+        // CAST: Both halves.
+        let state = (product as u64) ^ (product >> 64) as u64;
+        Self {
+            key: self.key.rotate_left(23),
+            state: state.wrapping_add(self.key),
+        }
+    }
+
+    /// Mixes in bytes.
+    #[inline]
+    pub(super) fn with_bytes(self, bytes: &[u8]) -> Self {
+        let mut this = self.with(bytes.len() as u64);
+        let mut rest = bytes;
+        while let Some((word, tail)) = rest.split_first_chunk::<8>() {
+            this = this.with(u64::from_le_bytes(*word));
+            rest = tail;
+        }
+        let last = rest
+            .iter()
+            .fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
+        this.with(last)
+    }
+
+    /// The hash.
+    pub(super) fn finish(self) -> u64 {
+        self.with(0).state
+    }
+}
+
+/// What is found by a key.
+pub(super) trait Keyed {
+    /// The key.
+    type Key: Copy + PartialEq;
+
+    /// The key of this item.
+    fn key(&self) -> Self::Key;
+
+    /// Mixes a key into a hash.
+    fn hash(key: &Self::Key, hasher: Hasher) -> Hasher;
+}
+
+/// The place of a table that no item has.
+const VACANT: u32 = u32::MAX;
+
+/// An open hash table of indices. It has at least twice as many places as there are items, a power of
+/// two.
+struct Places(Vec<u32>);
+
+impl Places {
+    /// Walks the places for a hash: `is_it` says for the index in a place whether that is it. `None`
+    /// if there are no places at all.
+    #[inline]
+    fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<Found> {
+        let mask = self.0.len().wrapping_sub(1);
+        // CAST: Any part of the hash will do.
+        let mut at = hash as usize & mask;
+        loop {
+            steps::count(Step::Probe);
+            let index = *self.0.get(at)?;
+            if index == VACANT {
+                return Some(Found::Vacant(at));
+            }
+            if is_it(index) {
+                return Some(Found::Index(index));
+            }
+            at = at.wrapping_add(1) & mask;
+        }
+    }
+
+    /// Puts an index, which is not there, where its hash belongs.
+    fn insert(&mut self, hash: u64, index: u32) {
+        if let Some(Found::Vacant(at)) = self.find(hash, |_| false) {
+            if let Some(place) = self.0.get_mut(at) {
+                *place = index;
+            }
+        }
+    }
+
+    /// Makes room for so many items; `hash` is that of the item at an index.
+    fn reserve(
+        &mut self,
+        items: usize,
+        budget: &Budget,
+        len: usize,
+        hash: impl Fn(u32) -> Option<u64>,
+    ) -> Result {
+        let wanted = items
+            .checked_mul(2)
+            .and_then(usize::checked_next_power_of_two)
+            .ok_or(EFBIG)?;
+        let old = self.0.len();
+        if wanted <= old {
+            return Ok(());
+        }
+        budget.take::<u32>(wanted)?;
+        self.0 = Vec::new();
+        budget.give_back::<u32>(old);
+        self.0 = Vec::from_elem(VACANT, wanted, charged())?;
+        // No more than an index can say.
+        for index in 0..u32::try_from(len).unwrap_or(u32::MAX) {
+            self.insert(hash(index).unwrap_or(0), index);
+        }
+        Ok(())
+    }
+}
+
+/// What [`Places::find`] came to.
+enum Found {
+    /// The index that was looked for.
+    Index(u32),
+    /// The place where it would be.
+    Vacant(usize),
+}
+
+/// Items of which there is one for each key, found by it in constant time.
+pub(crate) struct Interner<T> {
+    items: ChunkedVec<T>,
+    places: Places,
+    key: HashKey,
+}
+
+impl<T: Keyed> Interner<T> {
+    /// Creates an empty one, which is given room for `room` items before the first section.
+    pub(super) fn new(room: usize, key: HashKey) -> Self {
+        Self {
+            items: ChunkedVec::new(room),
+            places: Places(Vec::new()),
+            key,
+        }
+    }
+
+    /// Makes room for the next section.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn reserve(&mut self, budget: &Budget) -> Result {
+        let more = self.items.demand.next();
+        self.reserve_more(more, budget)
+    }
+
+    fn reserve_more(&mut self, more: usize, budget: &Budget) -> Result {
+        self.items.reserve_more(more, budget)?;
+        let (items, key) = (&self.items, self.key);
+        let wanted = items.len().saturating_add(more);
+        self.places.reserve(wanted, budget, items.len(), |index| {
+            Some(T::hash(&items.get(index)?.key(), key.hasher()).finish())
+        })
+    }
+
+    /// Checks whether `more` items fit; if not, notes it for [`Interner::reserve`].
+    pub(super) fn check_room(&mut self, more: usize) -> Result<(), CapacityExceeded> {
+        self.items.check_room(more)?;
+        // There may be room for more items than places.
+        if self.places.0.len() / 2 >= self.items.len().saturating_add(more) {
+            Ok(())
+        } else {
+            Err(self.items.demand.exceed(more))
+        }
+    }
+
+    /// The index of the item with this key; if there is none, `make` makes it.
+    pub(super) fn find_or_push(
+        &mut self,
+        key: T::Key,
+        make: impl FnOnce() -> T,
+    ) -> Result<u32, CapacityExceeded> {
+        if let Some(index) = self.find(&key) {
+            return Ok(index);
+        }
+        self.check_room(1)?;
+        let index = self.items.push(make())?;
+        let hash = T::hash(&key, self.key.hasher()).finish();
+        self.places.insert(hash, index);
+        Ok(index)
+    }
+
+    /// As [`Interner::find_or_push`], and makes room.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn find_or_add(
+        &mut self,
+        key: T::Key,
+        budget: &Budget,
+        make: impl FnOnce() -> T,
+    ) -> Result<u32> {
+        if self.check_room(1).is_err() {
+            self.reserve(budget)?;
+        }
+        self.find_or_push(key, make).map_err(|_| EFBIG)
+    }
+
+    /// The index of the item with this key.
+    #[inline]
+    pub(super) fn find(&self, key: &T::Key) -> Option<u32> {
+        let hash = T::hash(key, self.key.hasher()).finish();
+        let is_it = |index| self.items.get(index).is_some_and(|item| item.key() == *key);
+        match self.places.find(hash, is_it)? {
+            Found::Index(index) => Some(index),
+            Found::Vacant(_) => None,
+        }
+    }
+
+    /// The items.
+    pub(crate) fn items(&self) -> &ChunkedVec<T> {
+        &self.items
+    }
+
+    /// The items, to be changed in all but their keys.
+    pub(super) fn items_mut(&mut self) -> &mut ChunkedVec<T> {
+        &mut self.items
+    }
+}
+
+/// A string of a [`StringPool`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StringId(u32);
+
+impl StringId {
+    /// A number that no other string has.
+    pub(super) fn as_u64(self) -> u64 {
+        self.0.into()
+    }
+}
+
+/// Where a string stands.
+struct Span {
+    chunk: u32,
+    begin: u32,
+    len: u32,
+}
+
+/// Bytes that were seen, each string once.
+pub(crate) struct StringPool {
+    spans: ChunkedVec<Span>,
+    places: Places,
+    /// All before `current` are as full as they get.
+    chunks: Vec<Vec<u8>>,
+    current: usize,
+    demand: Demand,
+    key: HashKey,
+}
+
+/// Room for bytes in the first piece of a [`StringPool`]; each is so much larger than the one before,
+/// up to [`CHUNK_BYTES`].
+const FIRST_CHUNK: usize = 512;
+
+impl StringPool {
+    /// Creates an empty one.
+    pub(super) fn new(key: HashKey) -> Self {
+        Self {
+            spans: ChunkedVec::new(16),
+            places: Places(Vec::new()),
+            chunks: Vec::new(),
+            current: 0,
+            demand: Demand::new(FIRST_CHUNK),
+            key,
+        }
+    }
+
+    /// Makes room for the next section.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn reserve(&mut self, budget: &Budget) -> Result {
+        let more = self.spans.demand.next();
+        let bytes = self.demand.next();
+        self.reserve_more(more, bytes, budget)
+    }
+
+    fn reserve_more(&mut self, strings: usize, bytes: usize, budget: &Budget) -> Result {
+        self.spans.reserve_more(strings, budget)?;
+        let room = |chunk: &Vec<u8>| chunk.capacity().saturating_sub(chunk.len());
+        let rest = self.chunks.get(self.current..).unwrap_or_default();
+        // Even of no bytes a string stands in a piece.
+        if rest.iter().map(room).max().is_none_or(|free| free < bytes) {
+            let usual = FIRST_CHUNK
+                .saturating_mul(self.chunks.len().saturating_add(1))
+                .min(CHUNK_BYTES);
+            let size = usual.max(bytes);
+            budget.take::<u8>(size)?;
+            budget.take::<Vec<u8>>(1)?;
+            let chunk = Vec::with_capacity(size, charged())?;
+            self.chunks.push(chunk, charged())?;
+        }
+        let (spans, chunks, key) = (&self.spans, &self.chunks, self.key);
+        let wanted = spans.len().saturating_add(strings);
+        self.places.reserve(wanted, budget, spans.len(), |index| {
+            let bytes = Self::bytes_of(chunks, spans.get(index)?);
+            Some(key.hasher().with_bytes(bytes).finish())
+        })
+    }
+
+    fn bytes_of<'a>(chunks: &'a [Vec<u8>], span: &Span) -> &'a [u8] {
+        // CAST: Indices into memory.
+        let (begin, len) = (span.begin as usize, span.len as usize);
+        let chunk = chunks.get(span.chunk as usize);
+        chunk
+            .and_then(|chunk| chunk.get(begin..begin.saturating_add(len)))
+            .unwrap_or_default()
+    }
+
+    /// The string of these bytes, if there is room for it.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<StringId, CapacityExceeded> {
+        let hash = self.key.hasher().with_bytes(bytes).finish();
+        let is_it = |index| self.get(StringId(index)) == bytes;
+        if let Some(Found::Index(index)) = self.places.find(hash, is_it) {
+            return Ok(StringId(index));
+        }
+        if self.places.0.len() / 2 <= self.spans.len() {
+            return Err(self.spans.demand.exceed(1));
+        }
+        self.spans.check_room(1)?;
+        // What is left of the former pieces is too little.
+        let has_room = |chunk: &Vec<u8>| chunk.capacity().saturating_sub(chunk.len()) >= bytes.len();
+        let rest = self.chunks.get(self.current..).unwrap_or_default();
+        let Some(ahead) = rest.iter().position(has_room) else {
+            return Err(self.demand.exceed(bytes.len()));
+        };
+        self.current = self.current.saturating_add(ahead);
+        let Some(chunk) = self.chunks.get_mut(self.current) else {
+            return Err(CapacityExceeded);
+        };
+        let begin = chunk.len();
+        for byte in bytes {
+            // There is room, as just seen.
+            let _ = chunk.push_within_capacity(*byte);
+        }
+        // CAST: Memory is bounded by far less.
+        let index = self.spans.push(Span {
+            chunk: self.current as u32,
+            begin: begin as u32,
+            len: bytes.len() as u32,
+        })?;
+        self.places.insert(hash, index);
+        Ok(StringId(index))
+    }
+
+    /// The string of these bytes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn add(&mut self, bytes: &[u8], budget: &Budget) -> Result<StringId> {
+        if let Ok(string) = self.push(bytes) {
+            return Ok(string);
+        }
+        self.reserve_more(64, bytes.len(), budget)?;
+        self.push(bytes).map_err(|_| EFBIG)
+    }
+
+    /// The bytes of a string.
+    pub(crate) fn get(&self, string: StringId) -> &[u8] {
+        let span = self.spans.get(string.0);
+        span.map_or(&[], |span| Self::bytes_of(&self.chunks, span))
+    }
+}
+
+#[kernel::macros::kunit_tests(nsinspect_store)]
+mod tests {
+    use super::*;
+
+    struct Number(u64);
+
+    impl Keyed for Number {
+        type Key = u64;
+
+        fn key(&self) -> u64 {
+            self.0
+        }
+
+        fn hash(key: &u64, hasher: Hasher) -> Hasher {
+            hasher.with(*key)
+        }
+    }
+
+    #[test]
+    fn a_vector_in_pieces() -> Result {
+        let budget = Budget::new(1 << 20);
+        let mut all = ChunkedVec::new(4);
+        for number in 0..5000_u64 {
+            assert!(all.add(number, &budget)? == number as u32);
+        }
+        assert!(all.len() == 5000 && all.rest.len() == 4);
+        assert!((0..5000).all(|index| all.get(index) == Some(&u64::from(index))));
+        assert!(all.iter().copied().eq(0..5000));
+        all.retain(|number| number % 3 == 0);
+        assert!(all.iter().copied().eq((0..5000).step_by(3)));
+        for len in [1024, 1023, 7, 0] {
+            all.truncate(len);
+            assert!(all.len() == len && all.iter().count() == len);
+            assert!(all.get(len as u32).is_none());
+        }
+        assert!(all.add(9, &budget)? == 0);
+        Ok(())
+    }
+
+    #[test]
+    fn room_grows_with_demand() -> Result {
+        let budget = Budget::new(1 << 20);
+        let mut all = ChunkedVec::new(2);
+        assert!(all.push(0_u8).is_err());
+        let mut sections = 0;
+        for number in 0..1000_u32 {
+            while all.push(number as u8).is_err() {
+                all.reserve(&budget)?;
+                sections += 1;
+            }
+        }
+        assert!((0..1000).all(|index| all.get(index) == Some(&(index as u8))));
+        assert!(sections < 12);
+        Ok(())
+    }
+
+    #[test]
+    fn one_item_for_each_key() -> Result {
+        let budget = Budget::new(1 << 20);
+        let mut all = Interner::new(2, HashKey::random());
+        for round in 0..2 {
+            for key in 0..3000_u64 {
+                let index = all.find_or_add(key << 20, &budget, || Number(key << 20))?;
+                assert!(index == key as u32);
+            }
+            assert!(all.items().len() == 3000 && round < 2);
+        }
+        assert!(all.find(&(2999 << 20)) == Some(2999) && all.find(&1).is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn one_string_for_the_same_bytes() -> Result {
+        let budget = Budget::new(1 << 20);
+        let mut pool = StringPool::new(HashKey::random());
+        let long = Vec::from_elem(b'x', 20_000, charged())?;
+        let empty = pool.add(b"", &budget)?;
+        let x = pool.add(&long, &budget)?;
+        for number in 0..3000_u32 {
+            let string = pool.add(&number.to_le_bytes(), &budget)?;
+            assert!(pool.get(string) == number.to_le_bytes());
+        }
+        assert!(pool.add(b"", &budget)? == empty && pool.get(empty).is_empty());
+        assert!(pool.add(&long, &budget)? == x && *pool.get(x) == *long);
+        let again = pool.add(&7_u32.to_le_bytes(), &budget)?;
+        assert!(pool.get(again) == 7_u32.to_le_bytes() && pool.spans.len() == 3002);
+        Ok(())
+    }
+
+    #[test]
+    fn a_budget_ends() -> Result {
+        let budget = Budget::new(20_000);
+        let mut all = ChunkedVec::new(4);
+        let error = (0..10_000_u64).find_map(|number| all.add(number, &budget).err());
+        assert!(error == Some(EFBIG));
+        assert!(all.len() == 2048);
+        Ok(())
+    }
+}
