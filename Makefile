@@ -8,8 +8,16 @@
 release := $(shell uname -r)
 cache := $(or $(NSINSPECT_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/nsinspect)
 system-kdir := /lib/modules/$(release)/build
-made-kdir := $(lastword $(wildcard $(cache)/kernels/$(release)-*/tree))
+# There may be trees of several versions of a release: each has in a file what `uname -v` tells on its kernel. Of
+# two that are of the version that runs, the one that was used last.
+made-kdirs := $(patsubst %.used,%/tree,$(shell ls -t '$(cache)/kernels/$(release)'-????????????.used 2>/dev/null))
+made-kdir := $(firstword $(shell for tree in $(made-kdirs); do \
+	[ "$$(cat "$$tree/uts-version" 2>/dev/null)" != "$$(uname -v)" ] || echo "$$tree"; done))
 KDIR ?= $(if $(wildcard $(system-kdir)/rust/libkernel.rmeta),$(system-kdir),$(or $(made-kdir),$(system-kdir)))
+
+# Where there is a choice of wrong ones alone.
+wrong-kdirs := $(if $(filter file,$(origin KDIR)),$(if $(filter $(system-kdir),$(KDIR)),$(if \
+	$(wildcard $(system-kdir)/rust/libkernel.rmeta),,$(wildcard $(made-kdirs)))))
 
 # Where the build's output goes: beside the sources, unless told otherwise.
 MO ?=
@@ -35,8 +43,16 @@ clean: ## remove what a build in the tree has made
 	rm -rf src/sys/generated
 
 # What a tree needs, each with the cure. Debian's header packages have the first two, and not the
-# third: `make kdir` makes a tree that has.
+# third: `make kdir` makes a tree that has. If it did, but for other versions of the release, none of
+# these is taken.
 check-kdir:
+	@test -z '$(wrong-kdirs)' || { \
+		echo "nsinspect: the trees of $(release) are of other versions than the one that runs, $$(uname -v):" >&2; \
+		for tree in $(wrong-kdirs); do \
+			echo "nsinspect:     $$tree: $$(cat "$$tree/uts-version" 2>/dev/null || echo 'not known')" >&2; \
+		done; \
+		echo 'nsinspect: make kdir makes the tree of that version; KDIR= takes the one that you name' >&2; \
+		exit 1; }
 	@test -e '$(KDIR)/Makefile' || { \
 		echo 'nsinspect: no kernel tree at KDIR=$(KDIR)' >&2; \
 		echo 'nsinspect: on Debian: apt install linux-headers-$$(uname -r); or set KDIR' >&2; \

@@ -13,15 +13,15 @@ is_kernel_name() {
 
 # --- which release ----------------------------------------------------------------------------
 
-# resolve NAME: prints "RELEASE VERSION SOURCE-PACKAGE" for the newest kernel of that name.
-# The answer of the package index is good for a day; when there is no network, for as long as
-# that lasts, with a try an hour.
+# resolve NAME [VERSION]: prints "RELEASE VERSION SOURCE-PACKAGE" for the newest kernel of that name,
+# or for the one of that version alone. The answer of the package index is good for a day; when there
+# is no network, for as long as that lasts, with a try an hour.
 resolve() {
-    local name=$1 answer=$CACHE/resolved/$1
+    local name=$1 answer=$CACHE/resolved/$1${2:+=$2}
     is_fresh "$answer" || lock index
     if ! is_fresh "$answer"; then
         if detached update_index >>"$LOG" 2>&1; then
-            newest "$name" >"$answer.new"
+            newest "$name" "${2:-}" >"$answer.new"
             mv "$answer.new" "$answer"
         elif [[ -s $answer ]]; then
             note "no package index, $(reason): staying with $(cut -d' ' -f1 "$answer")"
@@ -33,6 +33,30 @@ resolve() {
     cat "$answer"
 }
 
+# resolve_kdir NAME: the same for a tree that a module is built on for good. For the release that runs, it
+# is that of the very version that runs: in another one, structures may be laid out otherwise.
+resolve_kdir() {
+    local version
+    if [[ $1 != "$(uname -r)" ]]; then
+        resolve "$1"
+        return
+    fi
+    version=$(running_version)
+    [[ $version ]] || die "the running kernel is none of Debian's packages, says 'uname -v':" \
+        "$(uname -v); the tree that it was built in is the one for KDIR="
+    if [[ -d $CACHE/kernels/$1-$(kernel_key "$version") ]]; then
+        echo "$1 $version $(source_package "$version")"
+    else
+        resolve "$1" "$version"
+    fi
+}
+
+# The version of the package that the running kernel is of, if it is one of Debian's.
+running_version() { uname -v | sed -n 's/.* Debian \([^ ]*\) (.*/\1/p'; }
+
+# source_package VERSION: the package with its source.
+source_package() { echo "linux-source-$(cut -d. -f1,2 <<<"$1")"; }
+
 is_fresh() { [[ ${REFRESH:-0} == 0 && $(find "$1" -mmin -1440 2>/dev/null) ]]; }
 
 # Where apt keeps its state, for the root file system is not written to.
@@ -40,6 +64,18 @@ APT_BINDS=("$CACHE/apt/lists:/var/lib/apt/lists:rw" "$CACHE/apt/archives:/var/ca
     /etc/resolv.conf:/etc/resolv.conf)
 APT_OPTIONS=(-q -o APT::Sandbox::User=root -o Acquire::Retries=1 -o Acquire::http::Timeout=20
     -o Dir::Etc::SourceList=sources.list.d/backports.list -o Dir::Etc::SourceParts=-)
+
+# NSINSPECT_MIRROR is where the index is read, and packages come from, also when it is set later than the
+# root file system was made, as for a kernel that nothing but an archive of old packages has. What that
+# says of itself is no longer valid, by its own date.
+use_mirror() {
+    local list=$CACHE/apt/backports.list
+    [[ ${NSINSPECT_MIRROR:-} ]] || return 0
+    echo "deb $NSINSPECT_MIRROR $SUITE-backports main" >"$list"
+    APT_BINDS+=("$list:/etc/apt/sources.list.d/backports.list")
+    [[ $NSINSPECT_MIRROR != *snapshot.debian.org/* ]] ||
+        APT_OPTIONS+=(-o Acquire::Check-Valid-Until=false)
+}
 
 update_index() {
     in_rootfs "${APT_BINDS[@]}" -- apt-get update "${APT_OPTIONS[@]}" \
@@ -53,11 +89,11 @@ read_index() {
             xargs /usr/lib/apt/apt-helper cat-file' bash "${APT_OPTIONS[@]}"
 }
 
-# newest NAME: the newest release of that name of which every package exists that is needed: the
+# newest NAME [VERSION]: the newest release of that name of which every package exists that is needed: the
 # index still lists binaries whose headers and source are gone. A kernel that we build is of the
 # source of the newest of Debian's.
 newest() {
-    local series='' release='.*' kind=${1%%-*} version source
+    local series='' release='.*' kind=${1%%-*} version source complete answer
     case $1 in
     debug* | uml*)
         newest "stock${1#"$kind"}" | {
@@ -73,7 +109,16 @@ newest() {
         ;;
     *) release=${1//+/[+]} ;;
     esac
-    detached read_index 2>>"$LOG" | awk -v wanted="^$release$" -v series="$series" '
+    complete=$(complete_kernels "^$release$" "$series")
+    answer=$(awk -v version="${2:-}" 'version == "" || $2 == version' <<<"$complete" | tail -n 1)
+    [[ $answer ]] || no_such_kernel "$1" "${2:-}" "$complete"
+    echo "$answer"
+}
+
+# complete_kernels PATTERN SERIES: those whose release matches, and whose version is of that series if it is
+# not empty, the newest last.
+complete_kernels() {
+    detached read_index 2>>"$LOG" | awk -v wanted="$1" -v series="$2" '
         $1 == "Package:" { package = $2 }
         $1 == "Version:" { have[package, $2] = 1 }
         END {
@@ -90,8 +135,17 @@ newest() {
                     have["linux-headers-" release, version] && have[source, version])
                     print release, version, source
             }
-        }' | sort -V -k 2 | tail -n 1 | grep . ||
+        }' | sort -V -k 2
+}
+
+# no_such_kernel NAME VERSION COMPLETE: ends with a message.
+no_such_kernel() {
+    [[ $2 ]] ||
         die "the package index has no kernel $1 that is complete: binary, modules, headers, source"
+    note "this machine runs $1 of version $2, which the package index has no longer, or not whole;" \
+        "it has: $(cut -d' ' -f2 <<<"$3" | paste -sd' ')"
+    note "install the newest and boot it: apt install linux-image-$1 && reboot"
+    die "or name an archive that has it: NSINSPECT_MIRROR=http://snapshot.debian.org/archive/debian/DATE"
 }
 
 # --- its tree ---------------------------------------------------------------------------------
@@ -116,6 +170,25 @@ make_kernel() {
     note "$(<"$new/symbols")"
     mv "$new" "$dir"
     HALF_MADE=''
+}
+
+# record_version DIR: notes in a tree what "uname -v" tells on its kernel, for nothing else in it says so:
+# the module compares it with the kernel that it is loaded into, and make with the one that runs.
+record_version() {
+    local record=$1/tree/uts-version
+    [[ ! -s $record ]] || return 0
+    uts_version "$1/modules/vmlinuz" >"$record.new"
+    [[ -s $record.new ]] || die "$1/modules/vmlinuz does not say which version it is"
+    mv "$record.new" "$record"
+}
+
+# uts_version IMAGE: what "uname -v" tells on that kernel. The header of a bzImage says where the string is:
+# release, builder in parentheses, version. C: kernel_version in arch/x86/boot/header.S.
+uts_version() {
+    local place
+    place=$(od --address-radix=n --format=u2 --skip-bytes=526 --read-bytes=2 "$1")
+    dd if="$1" bs=1 skip=$((place + 512)) count=256 status=none | tr '\0\n' '\n ' |
+        sed -n '1s/^[^ ]* ([^)]*) //p'
 }
 
 # in_kernel DIR FUNCTION ARGUMENT...: runs the function in the root file system, DIR on /kernel.
