@@ -7,6 +7,7 @@
 //! lock that protects it.
 
 mod bindings;
+mod internal_mount;
 
 pub(crate) mod access;
 pub(crate) mod cgroup;

@@ -18,6 +18,7 @@ mod line;
 
 use super::{
     bindings,
+    internal_mount::InternalMount,
     namespace::MntNamespace,
     path::{
         NameBuf,
@@ -42,8 +43,7 @@ use core::{
 use kernel::{
     error::from_err_ptr,
     prelude::*,
-    sync::rcu,
-    types::ScopeGuard, //
+    sync::rcu, //
 };
 
 pub(crate) use line::{
@@ -74,57 +74,19 @@ pub(crate) struct MountOps {
 }
 
 impl MountOps {
-    /// Finds the functions through the calling process's own `mountinfo`.
+    /// Finds the functions through the calling thread's own `mountinfo`.
     ///
     /// # Errors
     ///
     /// `ENODEV` if what is found there is not what this module was built for; `ENOMEM`.
     pub(crate) fn find() -> Result<Self> {
-        // SAFETY: An FFI call with a string constant. procfs is always there.
-        let proc_fs = unsafe { bindings::get_fs_type(c"proc".as_char_ptr()) };
-        if proc_fs.is_null() {
-            return Err(ENODEV);
-        }
-        // SAFETY: `proc_fs` is valid; no module can take procfs away.
-        let mnt = from_err_ptr(unsafe { bindings::kern_mount(proc_fs) })?;
-        let mnt = ScopeGuard::new_with_data(mnt, |mnt| {
-            // SAFETY: `kern_mount()` made it, and nobody unmounted it since.
-            unsafe { bindings::kern_unmount(mnt) }
-        });
-
-        let mut path = bindings::path::default();
-        // SAFETY: `mnt` is valid. The name is a string constant.
-        kernel::error::to_result(unsafe {
-            bindings::vfs_path_lookup(
-                (**mnt).mnt_root,
-                *mnt,
-                c"self/mountinfo".as_char_ptr(),
-                0,
-                &mut path,
-            )
-        })
-        // The file is there. But procfs calls a file that it has no memory for one that is not.
-        .map_err(|e| if e == ENOENT { ENOMEM } else { e })?;
-        // SAFETY: The lookup succeeded, so `path` is valid. The credentials are those of the
-        // current task, which stay as long as it runs here.
-        let file = unsafe {
-            let current = kernel::task::Task::current_raw().cast::<bindings::task_struct>();
-            let file = bindings::dentry_open(
-                &path,
-                kernel::bindings::O_RDONLY as c_int,
-                (*current).real_cred,
-            );
-            // The open file has references of its own.
-            bindings::path_put(&path);
-            from_err_ptr(file)?
-        };
-        let file = ScopeGuard::new_with_data(file, |file| {
-            // SAFETY: `dentry_open()` returned a reference, dropped only here.
-            unsafe { bindings::fput(file) }
-        });
-
+        // A thread may have a mount namespace of its own.
+        let file = InternalMount::new(c"proc")?
+            .open(c"thread-self/mountinfo")
+            // The file is there. But procfs calls a file that it has no memory for one that is not.
+            .map_err(|e| if e == ENOENT { ENOMEM } else { e })?;
         // SAFETY: `file` is open on a `mountinfo`, so `private_data` is its `struct seq_file`.
-        unsafe { Self::of_seq_file((**file).private_data.cast::<bindings::seq_file>()) }
+        unsafe { Self::of_seq_file((*file.as_ptr()).private_data.cast::<bindings::seq_file>()) }
     }
 
     /// Takes the functions from an open `mountinfo` of the current task, once it is certain that

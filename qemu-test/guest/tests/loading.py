@@ -6,11 +6,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable
 from functools import partial
 
 import module
 import syscalls
+from forked import wait_until
 from runner import Failure, check_equal, test
 
 
@@ -65,6 +67,35 @@ def load_elsewhere() -> None:
     check_equal("module", module.is_loaded(), False)
     module.load()
     module.read_document()
+
+
+@test
+def load_in_own_namespaces() -> None:
+    """A thread that has mount and network namespaces of its own loads it, and keeps neither alive."""
+    before = _namespace_ids()
+    module.unload()
+    errors: list[BaseException] = []
+
+    def load() -> None:
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
+            module.load()
+            meanwhile = _namespace_ids()
+            check_equal("new namespaces", len(meanwhile - before), 2)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    wait_until(lambda: _namespace_ids() <= before, "the thread's namespaces are gone")
+
+
+def _namespace_ids() -> set[object]:
+    module.ensure_loaded()
+    return {ns.fields["id"] for ns in module.read_document().namespaces}
 
 
 @test
