@@ -11,8 +11,9 @@
 //! * [`render`] writes that as text, in the pieces of [`text`].
 //! * [`proc_file`] ties them together: it decides who may read, and when a snapshot is taken.
 //!
-//! [`steps`] counts what they do, for tests only.
+//! Before all that, [`built_for`] sees to it that this is the right kernel. [`steps`] counts what they do, for tests only.
 
+mod built_for;
 mod proc_file;
 mod query;
 mod render;
@@ -50,6 +51,7 @@ struct NsInspect {
 
 impl kernel::Module for NsInspect {
     fn init(_module: &'static ThisModule) -> Result<Self> {
+        built_for::check()?;
         let sources = Sources::find(module_parameters::max_memory.value())?;
         Ok(Self {
             _file: Registration::new(c"nsinspect", sources)?,

@@ -10,6 +10,7 @@ mod bindings;
 mod internal_mount;
 
 pub(crate) mod access;
+pub(crate) mod btf;
 pub(crate) mod cgroup;
 pub(crate) mod lock;
 pub(crate) mod log;

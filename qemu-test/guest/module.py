@@ -32,6 +32,21 @@ def load() -> None:
         os.close(fd)
 
 
+# A change after which the module finds no BTF in sysfs: of the name that it looks for there.
+NO_BTF = (b"kernel/btf/vmlinux\0", b"kernel/none/vmlinu\0")
+
+
+def altered(*changes: tuple[bytes, bytes]) -> bytes:
+    """The module with some bytes replaced by as many, each of which it must have in one place."""
+    with open(os.environ["NSINSPECT_KO"], "rb") as file:
+        data = file.read()
+    for old, new in changes:
+        if len(old) != len(new) or data.count(old) != 1:
+            raise ValueError(f"cannot replace by {new!r} what the module has {data.count(old)} times: {old!r}")
+        data = data.replace(old, new)
+    return data
+
+
 def unload() -> None:
     """Unloads it; an error when it is not loaded."""
     syscalls.delete_module(NAME)

@@ -10,6 +10,7 @@
  *   twice       the same, but the next few fail, too: so many that a vector of the module's, which
  *               tries to grow by one way after the other, cannot grow, but what comes after it can
  *   from        the same, but all allocations after that one fail, too
+ *   METHOD:N    as one of these, but each Nth allocation alone is the first to fail
  *   chance=N    allocations fail at random, as often as it has been set up, in N calls
  *
  * SCENARIO
@@ -512,15 +513,23 @@ static char *fixed_memory(size_t size)
 int main(int argc, char **argv)
 {
 	struct outcome (*try)(void) = NULL;
-	unsigned long calls = MAX_CALLS, enomem = 0, tolerated = 0;
+	unsigned long calls = MAX_CALLS, step = 1, tried = 0, enomem = 0, tolerated = 0;
 
 	if (argc < 3)
 		die("too few arguments");
 	if (!strncmp(argv[1], "chance=", 7)) {
 		is_chance = true;
 		calls = strtoul(argv[1] + 7, NULL, 10);
-	} else if (strcmp(argv[1], "once")) {
-		keeps_failing = true;
+	} else {
+		char *colon = strchr(argv[1], ':');
+
+		if (colon) {
+			*colon = '\0';
+			step = strtoul(colon + 1, NULL, 10);
+			if (!step)
+				die("no step in %s", argv[1]);
+		}
+		keeps_failing = strcmp(argv[1], "once");
 		/* A small vector tries twice for memory of the one kind, a large one twice for the other. */
 		if (!strcmp(argv[1], "twice"))
 			most_faults = 2;
@@ -549,7 +558,7 @@ int main(int argc, char **argv)
 	if (try == try_insmod)
 		unload();
 
-	for (call_number = 1; call_number <= calls; call_number++) {
+	for (call_number = step; call_number <= calls; call_number += step, tried++) {
 		struct outcome outcome = try();
 
 		/* There are no more allocations. */
@@ -562,7 +571,7 @@ int main(int argc, char **argv)
 	}
 	if (!is_chance && call_number > calls)
 		complain("there is no end of it");
-	printf("calls=%lu enomem=%lu tolerated=%lu faults=%lu\n", call_number - 1, enomem, tolerated,
+	printf("calls=%lu enomem=%lu tolerated=%lu faults=%lu\n", tried, enomem, tolerated,
 	       faults);
 	return complaints ? 1 : 0;
 }

@@ -87,6 +87,23 @@ impl OpenFile {
     pub(super) fn as_ptr(&self) -> *const bindings::file {
         self.file.as_ptr()
     }
+
+    /// Reads from `pos` on into `to`, and moves `pos`. Returns how much that was: 0 at the end.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read()`.
+    pub(super) fn read(&self, to: &mut [u8], pos: &mut i64) -> Result<usize> {
+        let file = self.file.as_ptr();
+        // CAST: A `loff_t` is a number of 64 bits, by whatever name.
+        let pos = core::ptr::from_mut(pos).cast();
+        // SAFETY: By the type invariants the file is open. `to` has room for that many bytes.
+        let len = unsafe { bindings::kernel_read(file, to.as_mut_ptr().cast(), to.len(), pos) };
+        usize::try_from(len).map_err(|_| {
+            // An error number is small.
+            Error::from_errno(c_int::try_from(len).unwrap_or(EIO.to_errno()))
+        })
+    }
 }
 
 impl Drop for OpenFile {

@@ -8,13 +8,26 @@
 use super::bindings;
 use kernel::prelude::*;
 
+/// The room for a string of `struct new_utsname`, its NUL included. C: `__NEW_UTS_LEN + 1`.
+pub(crate) const VERSION_LEN: usize = 65;
+
 /// The release of the running kernel, as `uname -r` shows it in the initial uts namespace.
 pub(crate) fn release() -> &'static [u8] {
+    // SAFETY: Nothing changes `release` after boot. It ends in a NUL, since `init/version.c` fills it
+    // with a string constant that is shorter.
+    unsafe { CStr::from_char_ptr((&raw const (*init_uts_ns()).name.release).cast()) }.to_bytes()
+}
+
+/// The version of the running kernel, as `uname -v` shows it: on Debian it has that of the package.
+pub(crate) fn version() -> &'static [u8] {
+    // SAFETY: As above; no string of `struct new_utsname` is changed but the names of host and domain.
+    unsafe { CStr::from_char_ptr((&raw const (*init_uts_ns()).name.version).cast()) }.to_bytes()
+}
+
+/// The initial uts namespace, which is never freed.
+fn init_uts_ns() -> *const bindings::uts_namespace {
     // CAST: Both types stand for the kernel's `struct uts_namespace`.
-    let uts = (&raw const kernel::bindings::init_uts_ns).cast::<bindings::uts_namespace>();
-    // SAFETY: `init_uts_ns` is never freed, and nothing changes `release` after boot. It ends in a
-    // NUL, since `init/version.c` fills it with a string constant that is shorter.
-    unsafe { CStr::from_char_ptr((&raw const (*uts).name.release).cast()) }.to_bytes()
+    (&raw const kernel::bindings::init_uts_ns).cast()
 }
 
 /// Nanoseconds since boot, times of suspend included. C: `ktime_get_boottime()`.

@@ -4,16 +4,23 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import threading
 from collections.abc import Callable
 from functools import partial
 
+import klog
 import module
 import syscalls
 from forked import wait_until
 from runner import Failure, check_equal, test
+
+_BTF = "/sys/kernel/btf/vmlinux"
+_CURE = "make kdir && make"
+# The room that the module has for a version.
+_VERSION_LEN = 65
 
 
 def _errno(function: Callable[[], object]) -> int:
@@ -47,26 +54,87 @@ def load_twice() -> None:
     module.read_document()
 
 
+def _load_bytes(data: bytes) -> int:
+    """Loads a module: 0, or the error."""
+    fd = os.memfd_create("altered.ko")
+    try:
+        os.write(fd, data)
+        with open(f"/proc/self/fd/{fd}", "rb") as copy:
+            return _errno(partial(syscalls.finit_module, copy.fileno()))
+    finally:
+        os.close(fd)
+
+
+def _check_nothing_left() -> None:
+    check_equal("file", os.path.exists(module.PROC_FILE), False)
+    check_equal("module", module.is_loaded(), False)
+
+
+def _check_refused(data: bytes, *said: str) -> None:
+    """Such a module gets ENODEV, and leaves nothing but messages in which all that is said."""
+    log = klog.KernelLog()
+    log.new_lines()
+    check_equal("errno", _load_bytes(data), errno.ENODEV)
+    _check_nothing_left()
+    lines = [line for line in log.new_lines() if line.startswith("nsinspect: ")]
+    for what in said:
+        if not any(what in line for line in lines):
+            raise Failure(f"the log does not say {what!r}: {lines}")
+
+
 @test
 def load_elsewhere() -> None:
     """A module that was built for another release gets ENOEXEC, and leaves nothing behind."""
     module.ensure_unloaded()
     release = os.uname().release.encode()
     other = release[:-1] + (b"x" if release[-1:] != b"x" else b"y")
-    with open(os.environ["NSINSPECT_KO"], "rb") as file:
-        data = file.read()
-    check_equal("releases in the module", data.count(b"vermagic=" + release + b" "), 1)
-    fd = os.memfd_create("other.ko")
-    try:
-        os.write(fd, data.replace(b"vermagic=" + release, b"vermagic=" + other))
-        with open(f"/proc/self/fd/{fd}", "rb") as copy:
-            check_equal("errno", _errno(partial(syscalls.finit_module, copy.fileno())), errno.ENOEXEC)
-    finally:
-        os.close(fd)
-    check_equal("file", os.path.exists(module.PROC_FILE), False)
-    check_equal("module", module.is_loaded(), False)
+    data = module.altered((b"vermagic=" + release + b" ", b"vermagic=" + other + b" "))
+    check_equal("errno", _load_bytes(data), errno.ENOEXEC)
+    _check_nothing_left()
     module.load()
     module.read_document()
+
+
+def _btf_hash() -> bytes:
+    with open(_BTF, "rb") as file:
+        return hashlib.sha256(file.read()).digest()
+
+
+@test
+def load_other_types() -> None:
+    """A module that was built for other types gets ENODEV, and the log has both hashes and the cure."""
+    module.ensure_unloaded()
+    digest = _btf_hash()
+    other = digest[:-1] + bytes([digest[-1] ^ 1])
+    version = os.uname().version
+    _check_refused(module.altered((digest, other)), other.hex(), digest.hex(), version, _CURE)
+    # What is compared first decides.
+    padded = version.encode().ljust(_VERSION_LEN, b"\0")
+    check_equal("errno with another version", _load_bytes(module.altered((padded, padded[::-1]))), 0)
+    module.unload()
+    module.load()
+    module.read_document()
+
+
+@test
+def load_without_btf() -> None:
+    """Where sysfs has no BTF, the version decides; where that is not known either, it is ENODEV."""
+    module.ensure_unloaded()
+    version = os.uname().version
+    padded = version.encode().ljust(_VERSION_LEN, b"\0")
+    other = version[:-1] + "?"
+    log = klog.KernelLog()
+    log.new_lines()
+    check_equal("errno with the right version", _load_bytes(module.altered(module.NO_BTF)), 0)
+    lines = log.new_lines()
+    if not any(f"BTF cannot be read (error -{errno.ENOENT})" in line for line in lines):
+        raise Failure(f"the log does not say why the version decides: {lines}")
+    module.read_document()
+    module.unload()
+    altered = module.altered(module.NO_BTF, (padded, other.encode().ljust(_VERSION_LEN, b"\0")))
+    _check_refused(altered, f"error -{errno.ENOENT}", f"built for {other}", f"this one  {version}", _CURE)
+    _check_refused(module.altered(module.NO_BTF, (padded, bytes(_VERSION_LEN))), "(not known)", version, _CURE)
+    module.load()
 
 
 @test
