@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import stat
+import subprocess
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -137,19 +138,17 @@ def load_without_btf() -> None:
     module.load()
 
 
-@test
-def load_in_own_namespaces() -> None:
-    """A thread that has mount and network namespaces of its own loads it, and keeps neither alive."""
+def _load_in_thread(enter: Callable[[], None], new: int) -> None:
+    """Loads it in a thread that enters so many new namespaces before, which end with the thread."""
     before = _namespace_ids()
     module.unload()
     errors: list[BaseException] = []
 
     def load() -> None:
         try:
-            syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
+            enter()
             module.load()
-            meanwhile = _namespace_ids()
-            check_equal("new namespaces", len(meanwhile - before), 2)
+            check_equal("new namespaces", len(_namespace_ids() - before), new)
         except BaseException as error:
             errors.append(error)
 
@@ -159,6 +158,34 @@ def load_in_own_namespaces() -> None:
     if errors:
         raise errors[0]
     wait_until(lambda: _namespace_ids() <= before, "the thread's namespaces are gone")
+
+
+@test
+def load_in_own_namespaces() -> None:
+    """A thread that has mount and network namespaces of its own loads it, and keeps neither alive."""
+    _load_in_thread(partial(syscalls.unshare, syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET), 2)
+
+
+@test
+def load_in_container_network() -> None:
+    """A thread loads it that is in a network namespace of another user namespace, where sysfs is not mounted."""
+
+    def enter() -> None:
+        before = os.stat("/proc/self/ns/net").st_ino
+        with subprocess.Popen(["unshare", "--user", "--net", "sleep", "600"]) as child:
+            path = f"/proc/{child.pid}/ns/net"
+            try:
+                wait_until(lambda: os.stat(path).st_ino != before, "there is a network namespace")
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    syscalls.setns(fd, syscalls.CLONE_NEWNET)
+                finally:
+                    os.close(fd)
+            finally:
+                child.kill()
+
+    # Its user namespace stays as its owner.
+    _load_in_thread(enter, 2)
 
 
 def _namespace_ids() -> set[object]:
