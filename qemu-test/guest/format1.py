@@ -190,7 +190,7 @@ THREAD_SPEC: Spec = {
     **{key: parse for key, parse in TASK_SPEC.items() if key not in PROCESS_KEYS},
 }
 
-REACHES = ("root", "outside", "over")
+REACHES = ("root", "over", "covered", "outside")
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,8 @@ class Namespace:
     type: str
     inum: int
     fields: dict[str, Value]
+    torn: bool = False
+    """Of a mount namespace: its mounts changed while they were listed."""
 
 
 @dataclass(frozen=True)
@@ -323,7 +325,9 @@ def _namespace(fields: list[bytes]) -> Namespace:
     kind = fields[1].decode("latin-1")
     if kind not in NS_SPECS:
         raise FormatError(f"there is no namespace type {kind!r}")
-    return Namespace(kind, _number(fields[2]), _fields(NS_SPECS[kind], fields[3:]))
+    torn = kind == "mnt" and fields[-1] == b"torn=1"
+    values = _fields(NS_SPECS[kind], fields[3:-1] if torn else fields[3:])
+    return Namespace(kind, _number(fields[2]), values, torn)
 
 
 def _task(fields: list[bytes]) -> Task:

@@ -71,8 +71,8 @@ def unescape(path: bytes) -> bytes:
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), path)
 
 
-def covered(lines: list[MountInfo]) -> set[int]:
-    """The ids of the mounts that another mount covers at the same place.
+def overmounted(lines: list[MountInfo]) -> set[int]:
+    """The ids of the mounts that have another mount on top, at the same place.
 
     A mount on top of another one's root has that one as its parent and shows the same mount point.
     """

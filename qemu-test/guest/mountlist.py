@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 
 import forked
+import mountinfo
 import nsfs
 import syscalls
 from mountinfo import MountInfo
@@ -31,6 +32,8 @@ class MountList:
     """All mounts by 64-bit id, those that the root does not reach included."""
     count: int
     """How many mounts the namespace has by its own count."""
+    leads_to: dict[bytes, int | None]
+    """By mount point, as in the lines: the 64-bit id of the mount that this path leads to; none if nowhere."""
 
     @property
     def infos(self) -> list[MountInfo]:
@@ -57,7 +60,9 @@ def _read(proc_fd: int, namespace_fd: int) -> MountList:
     for mount_id in syscalls.listmount(stack[-1]):
         if mount_id not in mounts:
             mounts[mount_id] = syscalls.statmount(mount_id)
-    return MountList(lines, top, tuple(stack), mounts, count)
+    points = {MountInfo.parse(line).point for line in lines}
+    leads_to = {point: syscalls.leads_to(mountinfo.unescape(point)) for point in points}
+    return MountList(lines, top, tuple(stack), mounts, count, leads_to)
 
 
 def read_all() -> dict[int, MountList]:

@@ -66,6 +66,7 @@ MS_LAZYTIME = 1 << 25
 MNT_DETACH = 2
 
 AT_FDCWD = -100
+AT_SYMLINK_NOFOLLOW = 0x100
 # As a directory: the root of the file system of namespaces.
 FD_NSFS_ROOT = -10003
 FILEID_NSFS = 0xF1
@@ -74,6 +75,7 @@ AT_NO_AUTOMOUNT = 0x800
 OPEN_TREE_CLONE = 1
 OPEN_TREE_NAMESPACE = 2
 MOVE_MOUNT_F_EMPTY_PATH = 4
+MOVE_MOUNT_BENEATH = 0x200
 MOUNT_ATTR_IDMAP = 0x0010_0000
 
 STATX_BASIC_STATS = 0x7FF
@@ -89,6 +91,8 @@ PTRACE_ATTACH = 16
 PTRACE_DETACH = 17
 
 CAP_SYS_ADMIN = 21
+
+PATH_MAX = 4096
 
 LSMT_ROOT = 0xFFFF_FFFF_FFFF_FFFF
 STATMOUNT_SB_BASIC = 0x1
@@ -245,6 +249,29 @@ def statx(path: bytes, dir_fd: int = AT_FDCWD) -> FileId:
     return FileId((major, minor), inode, mount_id, is_mount_root, links == 0)
 
 
+def leads_to(path: bytes) -> int | None:
+    """The 64-bit id of the mount that an absolute path leads to, however long it is; none if nowhere.
+
+    A symbolic link at its end is not followed, as something may be mounted on one.
+    """
+    buffer = ctypes.create_string_buffer(256)
+    rest = path.strip(b"/")
+    at = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    try:
+        while len(rest) >= PATH_MAX:
+            head, _, tail = rest[: PATH_MAX - 1].rpartition(b"/")
+            below = os.open(head, os.O_PATH | os.O_CLOEXEC, dir_fd=at)
+            os.close(at)
+            at, rest = below, tail + rest[PATH_MAX - 1 :]
+        flags = AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW | (0 if rest else AT_EMPTY_PATH)
+        syscall(SYS_STATX, at, rest, flags, STATX_MNT_ID_UNIQUE, buffer)
+    except OSError:
+        return None
+    finally:
+        os.close(at)
+    return int(struct.unpack_from("Q", buffer, 144)[0])
+
+
 def listmount(mnt_id: int = LSMT_ROOT) -> list[int]:
     """The 64-bit ids of all mounts below `mnt_id` in the caller's mount namespace."""
     capacity = 4096
@@ -341,6 +368,11 @@ def statmount(mnt_id: int) -> StatMount:
         fs_type=text(fixed[7]),
         point=text(fixed[18]) if fixed[2] & STATMOUNT_MNT_POINT else b"",
     )
+
+
+def mount_beneath(source: bytes, target: bytes) -> None:
+    """Moves the mount at `source` to where `target` is, under the mount there."""
+    syscall(SYS_MOVE_MOUNT, AT_FDCWD, source, AT_FDCWD, target, MOVE_MOUNT_BENEATH)
 
 
 def idmap_mount(target: bytes, destination: bytes, userns_fd: int) -> None:

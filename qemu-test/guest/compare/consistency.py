@@ -117,6 +117,8 @@ def _mounts(document: Document) -> list[str]:
     for ns in document.namespaces:
         if ns.type != "mnt":
             continue
+        if ns.torn:
+            continue
         if ns.fields["mounts"] != counts[ns.inum]:
             complaints.append(
                 f"mnt namespace {ns.inum}: mounts is {ns.fields['mounts']!r}, "

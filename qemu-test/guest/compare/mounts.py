@@ -20,12 +20,21 @@ def _lines(namespace: int, got: list[bytes], wanted: list[bytes]) -> list[str]:
     return complaints or [f"{where}: the order is not mountinfo's, or a line comes twice"]
 
 
-def _covers(namespace: int, records: list[Mount], infos: list[MountInfo]) -> list[str]:
-    got = {record.info.id for record in records if record.reach == "over"}
-    wanted = mountinfo.covered(infos)
-    if got == wanted:
-        return []
-    return [f"mount namespace {namespace}: covered are {sorted(wanted)}, marked so are {sorted(got)}"]
+def _reach(record: Mount, over: set[int], leads_to: dict[bytes, int | None]) -> str:
+    """What reach a mount has that is in mountinfo."""
+    if leads_to.get(record.info.point) == record.id:
+        return "root"
+    return "over" if record.info.id in over else "covered"
+
+
+def _reaches(namespace: int, records: list[Mount], source: MountList) -> list[str]:
+    over = mountinfo.overmounted(source.infos)
+    return [
+        f"mount {record.id} of namespace {namespace} on {record.info.point!r} is {record.reach!r}, should be"
+        f" {wanted!r}: the path leads to mount {source.leads_to.get(record.info.point)}"
+        for record in records
+        if record.reach != (wanted := _reach(record, over, source.leads_to))
+    ]
 
 
 def _number(info: MountInfo, tag: bytes) -> int:
@@ -68,7 +77,7 @@ def compare_namespace(namespace: int, records: list[Mount], source: MountList) -
         [record.line for record in visible],
         [mountinfo.without_propagate_from(line) for line in source.lines],
     )
-    complaints += _covers(namespace, visible, source.infos)
+    complaints += _reaches(namespace, visible, source)
     ids = [record.id for record in records]
     if len(ids) != source.count:
         complaints.append(f"{where}: {len(ids)} records, the kernel counts {source.count} mounts")
@@ -84,8 +93,8 @@ def compare_namespace(namespace: int, records: list[Mount], source: MountList) -
 
 
 def compare(document: Document, sources: dict[int, MountList]) -> list[str]:
-    """What is wrong with the mount records, given every mount namespace that has a process."""
-    complaints = []
+    """What is wrong with the mount records, given every mount namespace; none of them changed."""
+    complaints = [f"mount namespace {ns.inum} is torn" for ns in document.namespaces if ns.torn]
     for namespace, source in sources.items():
         complaints += compare_namespace(namespace, document.mounts_of(namespace), source)
     return complaints

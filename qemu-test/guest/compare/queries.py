@@ -233,6 +233,8 @@ def compare(
             if key in old and key in new:
                 complaints += _fields(f"{what} {key}", old[key].fields, record.fields, new[key].fields)
     for key, ns in got.namespaces.items():
+        if ns.torn:
+            complaints.append(f"namespace {key} is torn")
         if key in one.namespaces and key in other.namespaces:
             wanted, later = (dict(side.namespaces[key].fields) for side in (one, other))
             if query.is_for_one:

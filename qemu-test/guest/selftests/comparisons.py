@@ -141,7 +141,7 @@ class Comparisons(unittest.TestCase):
                 continue
             fields = line.rstrip(b"\n").split(b" ")
             for place in range(1, len(fields)):
-                for other in (b"7", b"root", b"over", b"outside", b"0:9", fields[place] + b"x"):
+                for other in (b"7", b"root", b"over", b"covered", b"outside", b"0:9", fields[place] + b"x"):
                     if other == fields[place]:
                         continue
                     # Of a mount that nothing reaches, the path and the options have no second source.
@@ -192,6 +192,12 @@ class Comparisons(unittest.TestCase):
 
     def test_unlisted(self) -> None:
         self.assert_flagged(TEXT.replace(b"cgroup=/x\\075y", b"cgroup=/x\\075y unlisted=1"), "unlisted=1")
+
+    def test_torn(self) -> None:
+        torn = TEXT.replace(b"root=1\n", b"root=1 torn=1\n")
+        self.assert_flagged(torn, "torn=1 where nobody mounts")
+        lost = with_end([line for line in torn.splitlines(keepends=True) if not line.startswith(b"mount 103 6 ")])
+        self.assertEqual(consistency.check(format1.parse(lost)), [], "a torn list with a mount less than counted")
 
     def test_only_what_stood_still(self) -> None:
         """What differs between the two looks at procfs may be either, the rest must be right."""

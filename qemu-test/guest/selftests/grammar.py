@@ -64,6 +64,10 @@ class Grammar(unittest.TestCase):
             (b"domainname=\\055", b"domainname=-"),
             (b"monotonic=-5", b"monotonic=-0"),
             (b"root 20 1", b"root 20  1"),
+            (b"covered 23", b"Covered 23"),
+            (b"root=1\n", b"root=1 torn=0\n"),
+            (b"root=1\n", b"torn=1 root=1\n"),
+            (b"uid=0\n", b"uid=0 torn=1\n"),
             (b"threads=5 mounts", b"mounts"),
             (b"threads=5", b"threads=4"),
             (b"thread 1 tgid=1", b"thread 1"),
@@ -91,6 +95,8 @@ class Grammar(unittest.TestCase):
         empty = TEXT.split(b"\n")[0] + b"\nend ns=0 tasks=0 threads=0 mounts=0\n"
         self.assertEqual(format1.parse(empty).end, format1.End(0, 0, 0, 0))
         self.assertEqual(format1.parse(TEXT).thread(51).fields["tgid"], 50)
+        torn = format1.parse(TEXT.replace(b"root=1\n", b"root=1 torn=1\n"))
+        self.assertEqual([ns.type for ns in torn.namespaces if ns.torn], ["mnt"])
 
     def test_mountinfo(self) -> None:
         line = rb"20 1 0:2 / /a\011b rw,x shared:1 master:2 propagate_from:3 unbindable - fuse.a  rw,b c"

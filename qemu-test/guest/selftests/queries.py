@@ -17,7 +17,7 @@ VISIBLE = (20, 22)
 
 # What each query keeps: namespaces by inode number, processes, threads, and mounts by id.
 ANSWERS: tuple[tuple[Query, str, str, str, str], ...] = (
-    (Query(), "101 102 103 104 105 106 107 108 109", "1 2 50 60", "", "1 2 3 5"),
+    (Query(), "101 102 103 104 105 106 107 108 109", "1 2 50 60", "", "1 2 3 5 6"),
     (Query(pid=1), "101 102 103 104 105 106 107 108", "1", "", "2 5"),
     (Query(pid=50), "101 103 104 105 106 107 108 109", "50", "", "2 5"),
     (Query(pid=51), "101 103 104 105 106 107 108 109", "", "51", "2 5"),
@@ -30,7 +30,7 @@ ANSWERS: tuple[tuple[Query, str, str, str, str], ...] = (
     (Query(upid=(1, INNER), pid=1), "", "", "", ""),
     (Query(ns=INNER), "109", "50", "", ""),
     (Query(ns=INNER, show=("ns", "tasks", "threads")), "109", "50", "50 51", ""),
-    (Query(ns=MNT), "103", "1 2 50", "", "1 2 3 5"),
+    (Query(ns=MNT), "103", "1 2 50", "", "1 2 3 5 6"),
     (Query(ns=USER), "101", "1 2 50 60", "", ""),
     (Query(dev=(0, 3)), "103", "1 2 50", "", "3"),
     (Query(dev=(0, 9)), "", "", "", ""),
@@ -38,7 +38,7 @@ ANSWERS: tuple[tuple[Query, str, str, str, str], ...] = (
     (Query(dev=(0, 2), ns=MNT, pid=50), "103", "50", "", "2"),
     (Query(pid=50, show=("threads",)), "", "", "50 51", ""),
     (Query(pid=51, show=("tasks", "mounts")), "", "", "", "2 5"),
-    (Query(show=("mounts",), propagate_from=True), "", "", "", "1 2 3 5"),
+    (Query(show=("mounts",), propagate_from=True), "", "", "", "1 2 3 5 6"),
 )
 
 
@@ -124,7 +124,10 @@ def _changed(record: format1.Namespace | format1.Task | format1.Thread | format1
             dataclasses.replace(record, line=record.line + b"x"),
             dataclasses.replace(record, reach="over" if record.reach == "root" else "root"),
         ]
-    return [
+    changed: list[object] = [
         dataclasses.replace(record, fields={**record.fields, key: _other(value)})
         for key, value in record.fields.items()
     ]
+    if isinstance(record, format1.Namespace):
+        changed.append(dataclasses.replace(record, torn=True))
+    return changed

@@ -18,7 +18,7 @@ USER, PID, MNT, UTS, IPC, NET, CGROUP, TIME, INNER = range(101, 110)
 TEXT = rb"""nsinspect 1 release=7.3.4+deb13-amd64 uptime=5000000000
 ns user 101 id=1 owner=- tasks=4 refs=9 active=9 level=0 parent=- uid=0
 ns pid 102 id=2 owner=101 tasks=3 refs=9 active=9 level=0 parent=- reaper=1 pids=5 pid_max=32768 dying=0
-ns mnt 103 id=3 owner=101 tasks=3 refs=9 active=9 mounts=4 pending=0 event=7 origin=- root=1
+ns mnt 103 id=3 owner=101 tasks=3 refs=9 active=9 mounts=5 pending=0 event=7 origin=- root=1
 ns uts 104 id=4 owner=101 tasks=3 refs=9 active=9 nodename=a\040node domainname=\055
 ns ipc 105 id=5 owner=101 tasks=3 refs=9 active=9
 ns net 106 id=6 owner=101 tasks=3 refs=9 active=9
@@ -38,7 +38,8 @@ mount 103 1 outside 1 1 0:1 / / rw - nullfs none rw
 mount 103 2 root 20 1 0:2 / / rw,relatime shared:1 - ext4 /dev/a\040b rw,errors=continue
 mount 103 3 over 21 20 0:3 / /m\040p ro master:1 - tmpfs  rw
 mount 103 5 root 22 21 0:4 /sub /m\040p rw - fuse.x y rw
-end ns=9 tasks=4 threads=5 mounts=4
+mount 103 6 covered 23 21 0:5 / /m\040p/x rw - tmpfs y rw
+end ns=9 tasks=4 threads=5 mounts=5
 """  # noqa: E501
 
 ROOT = FileId((0, 2), 1, 2, True)
@@ -143,7 +144,7 @@ NAMESPACES = NsView(
         for facts in (
             _facts("user", USER, 1, owner=None, owner_uid=0),
             _facts("pid", PID, 2),
-            _facts("mnt", MNT, 3, mounts=4),
+            _facts("mnt", MNT, 3, mounts=5),
             _facts("uts", UTS, 4),
             _facts("ipc", IPC, 5),
             _facts("net", NET, 6),
@@ -169,6 +170,7 @@ MOUNTS = MountList(
         rb"20 1 0:2 / / rw,relatime shared:1 - ext4 /dev/a\040b rw,errors=continue",
         rb"21 20 0:3 / /m\040p ro master:1 propagate_from:9 - tmpfs  rw",
         rb"22 21 0:4 /sub /m\040p rw - fuse.x y rw",
+        rb"23 21 0:5 / /m\040p/x rw - tmpfs y rw",
     ],
     top=ROOT,
     stack=(2, 1),
@@ -179,7 +181,9 @@ MOUNTS = MountList(
             _stat(2, 20, 1, 1, 2, fs_type=b"ext4", peer_group=1),
             _stat(3, 21, 2, 20, 3, fs_type=b"tmpfs", master=1),
             _stat(5, 22, 3, 21, 4, fs_type=b"fuse", root=b"/sub"),
+            _stat(6, 23, 3, 21, 5, fs_type=b"tmpfs"),
         )
     },
-    count=4,
+    count=5,
+    leads_to={b"/": 2, rb"/m\040p": 5, rb"/m\040p/x": 5},
 )

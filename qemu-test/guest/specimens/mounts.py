@@ -13,6 +13,7 @@ from syscalls import (
     MNT_DETACH,
     MS_BIND,
     MS_LAZYTIME,
+    MS_MOVE,
     MS_NOATIME,
     MS_NODEV,
     MS_NODIRATIME,
@@ -156,6 +157,7 @@ def _escape() -> None:
     os.mkdir(inner + b"/point")
     bind(BASE + b"/escape/bound", _directory(b"escape/view"))
     mount(b"escaped", BASE + b"/escape/view/inner/point", b"tmpfs")
+    mount(b"on the escaped", _directory(b"escape/view/inner/point/on it"), b"tmpfs")
     os.rename(inner, BASE + b"/escape/outer")
 
 
@@ -211,6 +213,53 @@ def _covered_root() -> None:
     mount(b"cover", b"/", b"tmpfs")
 
 
+def _mount_proc(point: bytes) -> None:
+    mount(b"proc", _directory(point), b"proc")
+
+
+def _covered() -> None:
+    """Mounts that others cover further up, and those that only seem to be."""
+    private_namespace()
+    # At a directory on the way, at the place of a mount on the way, and both.
+    _tmpfs(b"a/b", b"in a")
+    _tmpfs(b"a", b"a")
+    _tmpfs(b"lower", b"lower")
+    _tmpfs(b"lower/c", b"in lower")
+    _tmpfs(b"lower/c/d", b"further in lower")
+    _tmpfs(b"lower", b"upper")
+    _tmpfs(b"lower/c", b"in upper")
+    # What `unshare --mount-proc` does where something is mounted in /proc: the directories are the same.
+    _mount_proc(b"proc")
+    mount(b"in proc", BASE + b"/proc/sys/fs/binfmt_misc", b"tmpfs")
+    _mount_proc(b"proc")
+    _mount_proc(b"both")
+    mount(b"in the lower", BASE + b"/both/sys/fs/binfmt_misc", b"tmpfs")
+    _mount_proc(b"both")
+    mount(b"in the upper", BASE + b"/both/sys/fs/binfmt_misc", b"tmpfs")
+    # A directory that is a mount point by another of its paths only.
+    source = _tmpfs(b"source", b"source")
+    os.makedirs(source + b"/e/f")
+    bind(source, _directory(b"view"))
+    mount(b"by the view", BASE + b"/view/e/f", b"tmpfs")
+    mount(b"by the source", BASE + b"/source/e", b"tmpfs")
+    # What was on it has moved away; and what was not on top is put below another.
+    _tmpfs(b"moved", b"left")
+    _tmpfs(b"moved/g", b"in what is left")
+    _tmpfs(b"moved", b"moved")
+    mount(BASE + b"/moved", _directory(b"elsewhere"), None, MS_MOVE)
+    _tmpfs(b"beneath", b"top")
+    _tmpfs(b"beneath/h", b"on the top")
+    syscalls.mount_beneath(_tmpfs(b"to be beneath", b"beneath"), BASE + b"/beneath")
+    # The directory has another name now.
+    _tmpfs(b"old name/i", b"renamed")
+    os.rename(BASE + b"/old name", BASE + b"/new name")
+    bind(_file(b"file"), _file(b"covered file"))
+    bind(_file(b"other file"), BASE + b"/covered file")
+    # All of it once more, and under another mount.
+    bind(BASE, _directory(b"again"), recursive=True)
+    mount(b"over all", BASE + b"/again", b"tmpfs")
+
+
 def _slave_namespace() -> None:
     """Propagation from the system's own mounts, which a container manager leaves in place."""
     syscalls.unshare(CLONE_NEWNS)
@@ -231,3 +280,4 @@ def settle(zoo: Zoo) -> None:
     zoo.spawn("pivoted", _pivoted)
     zoo.spawn("covered root", _covered_root)
     zoo.spawn("slave namespace", _slave_namespace)
+    zoo.spawn("covered", _covered)

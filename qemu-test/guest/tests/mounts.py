@@ -24,6 +24,12 @@ def _at(name: str, point: bytes) -> list[Mount]:
     return [mount for mount in _mounts(name) if mount.info.point == wanted]
 
 
+def _from(name: str, source: bytes) -> list[Mount]:
+    """The mounts of a specimen that have a source, in order."""
+    wanted = mountinfo.escape(source)
+    return [mount for mount in _mounts(name) if mount.info.source == wanted]
+
+
 def _only(name: str, point: bytes) -> Mount:
     found = _at(name, point)
     if len(found) != 1:
@@ -58,22 +64,62 @@ def mounts_names() -> None:
 
 @test
 def mounts_reach() -> None:
-    """Stacked mounts are `over` but for the top one; what the root does not reach is `outside`."""
+    """Stacked mounts are `over` but for the top one; what the root does not reach is `outside`, and has no path."""
     complaints = []
     stack = [mount.reach for mount in _at("mounts", b"stack")]
     if stack != ["over", "over", "over", "root"]:
         complaints.append(f"a stack of four mounts is {stack}")
-    if [mount.reach for mount in _at("mounts", b"hidden/below")] != ["root"]:
-        complaints.append("a mount below a covered directory is not `root`, as in mountinfo")
+    if [mount.reach for mount in _at("mounts", b"hidden/below")] != ["covered"]:
+        complaints.append("a mount below a covered directory is not `covered`")
     # There are two, as a later recursive bind mount has copied the first.
-    escaped = [mount.reach for mount in _mounts("mounts") if mount.info.source == b"escaped"]
-    if escaped != ["outside", "outside"]:
-        complaints.append(f"mounts that moved out of sight are {escaped}")
-    covered = _mounts("covered root")
-    cover = [mount.reach for mount in covered if mount.info.source == b"cover"]
-    under = {mount.reach for mount in covered if mount.info.source != b"cover"}
+    for source in (b"escaped", b"on the escaped"):
+        escaped = [(m.reach, m.info.point) for m in _from("mounts", source)]
+        if escaped != 2 * [("outside", b"\\~")]:
+            complaints.append(f"mounts that moved out of sight are {escaped}")
+    under_cover = _mounts("covered root")
+    cover = [mount.reach for mount in under_cover if mount.info.source == b"cover"]
+    under = {mount.reach for mount in under_cover if mount.info.source != b"cover"}
     if cover != ["root"] or under != {"outside"}:
         complaints.append(f"a mount on the root is {cover}, those under it are {under}")
+    check(complaints)
+
+
+# Of the specimen "covered": by the source of each mount.
+_COVERED = {
+    b"in a": "covered",
+    b"a": "root",
+    b"lower": "over",
+    b"in lower": "covered",
+    b"further in lower": "covered",
+    b"upper": "root",
+    b"in upper": "root",
+    b"in proc": "covered",
+    b"in the lower": "covered",
+    b"in the upper": "root",
+    b"by the view": "root",
+    b"by the source": "root",
+    b"left": "root",
+    b"in what is left": "root",
+    b"moved": "root",
+    b"beneath": "over",
+    b"top": "root",
+    b"on the top": "root",
+    b"renamed": "root",
+    b"over all": "root",
+}
+
+
+@test
+def mounts_covered() -> None:
+    """A mount is `covered` whose path leads elsewhere, though nothing lies on it: further up another mount does."""
+    complaints = []
+    for source, reach in _COVERED.items():
+        first, *copies = [m.reach for m in _from("covered", source)]
+        if first != reach:
+            complaints.append(f"the mount {source!r} is `{first}`, not `{reach}`")
+        # The copies of all lie under one mount.
+        if copies and set(copies) - {"covered", "over"}:
+            complaints.append(f"of the mount {source!r} the copies are {copies}")
     check(complaints)
 
 

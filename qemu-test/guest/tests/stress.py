@@ -45,7 +45,7 @@ _HAPPENED = (
 
 # What is told of a run.
 _TOLD = {
-    "reads": ("reads", "queries", "bad_queries", "rereads", "slow_reads", "readers_killed", "mark_records"),
+    "reads": ("reads", "queries", "bad_queries", "rereads", "slow_reads", "readers_killed", "mark_records", "torn"),
     "processes": ("forks", "threads", "execs", "orphans", "creds", "cgroups", "chroots"),
     "namespaces": (
         *(f"unshares_{one}" for one in _UNSHARES),

@@ -68,7 +68,7 @@ extern const struct ns_type_names {
 /* What is counted. Those of namespaces come in the order of `ns_types`. */
 #define COUNTERS(X)                                                                                \
 	X(reads) X(bytes) X(queries) X(bad_queries) X(rereads) X(slow_reads) X(readers_killed)    \
-	X(opens_enoent) X(reads_eio) X(texts_kept) X(mark_records)                                \
+	X(opens_enoent) X(reads_eio) X(texts_kept) X(mark_records) X(torn)                        \
 	X(forks) X(orphans) X(execs) X(threads) X(creds) X(cgroups) X(chroots)                    \
 	X(unshares_user) X(unshares_mnt) X(unshares_uts) X(unshares_ipc) X(unshares_net)          \
 	X(unshares_cgroup) X(unshares_time) X(unshares_pid)                                       \
