@@ -4,16 +4,17 @@
  * latency mount ROUNDS WHAT [FILE [QUERY]]
  *
  * Measures how long others wait while a process does something ROUNDS times: WHAT is "file", which
- * reads FILE to its end, after it has written QUERY there, "status", which reads the status file of
- * each process, or "idle", which runs for a second in user space. Prints a line for each round: the longest wait, how many waits
- * there were, and how long the round took, times in nanoseconds.
+ * reads FILE to its end, after it has written QUERY there, "part", which reads it for four seconds at
+ * most, "status", which reads the status file of each process, or "idle", which runs for a second in
+ * user space. Prints a line for each round: the longest wait, how many waits there were, how long the
+ * round took, times in nanoseconds, and how many bytes of FILE were read.
  *
  * wakeup: a real-time thread on the same CPU sleeps for 200 us time and again. It waits for as long
  * as the CPU goes on with what it does, once the timer has expired: the time for which interrupts
  * or preemption are disabled there.
  *
  * mount: a process on another CPU mounts and unmounts, in a mount namespace of its own. It waits
- * for namespace_sem.
+ * for namespace_sem, for each of the two.
  */
 
 #define _GNU_SOURCE
@@ -21,6 +22,7 @@
 #include <dirent.h>
 #include <err.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -36,6 +38,7 @@
 #include <unistd.h>
 
 #define SECOND 1000000000LL
+#define PART (4 * SECOND)
 #define PERIOD 200000LL
 #define MAX_ROUNDS 100
 #define READER_CPU 1
@@ -44,6 +47,7 @@
 struct shared {
 	_Atomic int round;	/* the one under way, from 0 on; ROUNDS after the last */
 	long long took[MAX_ROUNDS];
+	long long bytes[MAX_ROUNDS];
 };
 
 static struct shared *shared;
@@ -67,20 +71,24 @@ static void run_on(int cpu)
 		err(1, "CPU %d", cpu);
 }
 
-/* Returns whether there was something to read. */
-static int read_file(int directory, const char *name, const char *query)
+/* Reads to the end, or until the time is up; returns how many bytes there were. */
+static long long read_file(int directory, const char *name, const char *query, long long until)
 {
 	const int fd = openat(directory, name, (query ? O_RDWR : O_RDONLY) | O_CLOEXEC);
-	ssize_t size, total = 0;
+	long long total = 0;
+	ssize_t size;
 
 	if (fd < 0)
 		return 0;
 	if (query && write(fd, query, strlen(query)) < 0)
 		err(1, "%s", query);
-	while ((size = read(fd, buffer, sizeof(buffer))) > 0)
+	while ((size = read(fd, buffer, sizeof(buffer))) > 0) {
 		total += size;
+		if (now() > until)
+			break;
+	}
 	close(fd);
-	return size == 0 && total > 0;
+	return size < 0 ? 0 : total;
 }
 
 static void read_all_status(void)
@@ -96,7 +104,7 @@ static void read_all_status(void)
 			continue;
 		snprintf(name, sizeof(name), "%s/status", entry->d_name);
 		/* It may have ended meanwhile. */
-		read_file(dirfd(proc), name, NULL);
+		read_file(dirfd(proc), name, NULL, LLONG_MAX);
 	}
 	closedir(proc);
 }
@@ -115,12 +123,13 @@ static void work(int rounds, const char *what, const char *file, const char *que
 	run_on(READER_CPU);
 	for (int round = 0; round < rounds; round++) {
 		const long long began = now();
+		const long long until = !strcmp(what, "part") ? began + PART : LLONG_MAX;
 
 		if (!strcmp(what, "status"))
 			read_all_status();
 		else if (!strcmp(what, "idle"))
 			run_idle();
-		else if (!read_file(AT_FDCWD, file, query))
+		else if (!(shared->bytes[round] = read_file(AT_FDCWD, file, query, until)))
 			err(1, "%s", file);
 		shared->took[round] = now() - began;
 		atomic_store(&shared->round, round + 1);
@@ -141,14 +150,15 @@ static long long wait_for_wakeup(void)
 static long long wait_for_mount(void)
 {
 	const long long began = now();
-	long long took;
+	long long mounted, unmounted;
 
 	if (mount("/tmp", "/tmp", NULL, MS_BIND, NULL))
 		err(1, "mount");
-	took = now() - began;
+	mounted = now();
 	if (umount2("/tmp", MNT_DETACH))
 		err(1, "umount");
-	return took;
+	unmounted = now();
+	return unmounted - mounted > mounted - began ? unmounted - mounted : mounted - began;
 }
 
 static void prepare(int is_wakeup)
@@ -202,6 +212,7 @@ int main(int argc, char **argv)
 	if (pid && (waitpid(pid, &status, 0) != pid || status))
 		errx(1, "the reader failed");
 	for (round = 0; round < rounds; round++)
-		printf("%lld %d %lld\n", worst[round], waits[round], shared->took[round]);
+		printf("%lld %d %lld %lld\n", worst[round], waits[round], shared->took[round],
+		       shared->bytes[round]);
 	return 0;
 }

@@ -28,6 +28,7 @@ def all_tests() -> list[Test]:
         unlisted,
         doubt,
         size,
+        waits,
         steps,
         interrupted,
         scarcity,

@@ -18,35 +18,15 @@ import aftermath
 import forked
 import format1
 import module
-import syscalls
 from runner import Failure, tell, test, test_with
-from specimens.mounts import BASE, private_namespace
-from zoo import Specimen, end, spawn, wait_forever
+from specimens.piles import enslaved
+from zoo import Specimen, end, wait_forever
 
-# To find out who propagates to a mount, the kernel looks at all its master's peers, unless one of them
-# can be reached. With many of both it takes its time, which grows with the square of their number.
+# Peers are doubled until a read takes long.
 _FEWEST_PEERS = 750
 _MOST_PEERS = 16000
 _LONG = 0.3
 _QUERY = b"show=mounts propagate_from=1"
-
-
-def _mounts(peers: int) -> Specimen:
-    """Mounts of one peer group, and in another mount namespace as many slaves of theirs."""
-    private_namespace()
-    os.mkdir(BASE + b"/master")
-    syscalls.mount(b"master", BASE + b"/master", b"tmpfs")
-    syscalls.mount(None, BASE + b"/master", None, syscalls.MS_SHARED)
-    for number in range(peers):
-        point = BASE + b"/%d" % number
-        os.mkdir(point)
-        syscalls.bind(BASE + b"/master", point)
-
-    def enslave() -> None:
-        syscalls.unshare(syscalls.CLONE_NEWNS)
-        syscalls.mount(None, b"/", None, syscalls.MS_REC | syscalls.MS_SLAVE)
-
-    return spawn(enslave)
 
 
 @dataclass(frozen=True)
@@ -63,8 +43,7 @@ def _long_reads() -> Iterator[_Long]:
     """Makes reads take long."""
     peers = _FEWEST_PEERS
     while True:
-        specimen = spawn(partial(_mounts, peers))
-        try:
+        with enslaved(peers):
             began = time.monotonic()
             text = module.ask(_QUERY)
             took = time.monotonic() - began
@@ -73,8 +52,6 @@ def _long_reads() -> Iterator[_Long]:
                 tell(f"a read of {mounts} mounts takes {took:.2f} s")
                 yield _Long(took, 2 * peers)
                 return
-        finally:
-            end(specimen, specimen.report.pid)
         peers *= 2
         if peers > _MOST_PEERS:
             raise Failure(f"a read of {peers} mounts takes only {took:.2f} s")

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
-from dataclasses import dataclass
 
 import format1
 import module
@@ -14,13 +12,14 @@ import mountinfo
 import mountlist
 import pace
 import procfs
-import programs
 import syscalls
 import zoo
 from format1 import Document
+from latency import waits
 from runner import Failure, check, check_equal, tell, test, test_with
 from specimens.crowd import LEVELS, crowd
 from specimens.mounts import BASE, private_namespace
+from specimens.piles import piled
 
 # On the kernels that check all that they do there is a tenth of everything.
 SCALE = 1 if pace.KERNEL in ("", "stock") else 10
@@ -29,6 +28,7 @@ DEEP = 1_000 // SCALE
 MOUNTS = 20_000 // SCALE
 NAMESPACES = 500 // SCALE
 MOUNTS_EACH = 40
+PILE = 4096
 # Of the processes in but few pid namespaces, every so many are looked at closely.
 SAMPLE = 20
 
@@ -223,48 +223,6 @@ def size_paths() -> None:
     check(complaints)
 
 
-@dataclass(frozen=True)
-class Waits:
-    """How long others had to wait while something was done a few times; times in milliseconds."""
-
-    worst: list[float]
-    count: list[int]
-    took: list[float]
-
-    @property
-    def steady(self) -> float:
-        """The longest wait of the best round.
-
-        The CPUs are those of a busy machine, which takes them away now and then. A wait that the
-        kernel makes is there in every round, for they all do the same.
-        """
-        return min(self.worst)
-
-    def __str__(self) -> str:
-        each = ", ".join(f"{worst:.1f}" for worst in self.worst)
-        return f"{self.steady:.1f} ms (rounds: {each} ms, of {min(self.took):.0f} ms and more)"
-
-
-def _waits(what: str, rounds: int, *work: str) -> Waits:
-    """Runs `latency`, see there."""
-    output = subprocess.run(
-        [programs.path("latency"), what, str(rounds), *work], stdout=subprocess.PIPE, check=True
-    ).stdout
-    lines = [[int(number) for number in line.split()] for line in output.splitlines()]
-    worst, count, took = zip(*lines, strict=True)
-    return Waits([time / 1e6 for time in worst], list(count), [time / 1e6 for time in took])
-
-
-def _stack_mounts() -> None:
-    """4,096 mounts at one place, where the way up from the topmost leads over all of them."""
-    point = BASE + b"/stack"
-    os.mkdir(point)
-    syscalls.bind(point, point)
-    for _ in range(12):
-        # The whole stack once more, on top of itself.
-        syscalls.mount(point, point, None, syscalls.MS_BIND | syscalls.MS_REC)
-
-
 @test_with(seconds=240, on="stock")
 def size_wakeup() -> None:
     """With 20,000 processes and 27,000 mounts, the reader's CPU is free for another within 50 ms.
@@ -276,13 +234,11 @@ def size_wakeup() -> None:
     """
     module.ensure_loaded()
     with crowd(tasks=TASKS, deep=DEEP, namespaces=NAMESPACES // 10, mounts=MOUNTS) as people:
-        specimen = zoo.spawn(lambda: (private_namespace(), _stack_mounts()))
-        try:
-            idle = _waits("wakeup", ROUNDS, "idle")
-            status = _waits("wakeup", 1, "status")
-            read = _waits("wakeup", ROUNDS, "file", module.PROC_FILE)
-        finally:
-            zoo.end(specimen)
+        # The way up from the topmost of a pile leads over all of it.
+        with piled(PILE):
+            idle = waits("wakeup", ROUNDS, "idle")
+            status = waits("wakeup", 1, "status")
+            read = waits("wakeup", ROUNDS, "file", module.PROC_FILE)
         check_equal("the crowd is still there", os.path.exists(f"/proc/{people.init}"), True)
     tell(f"longest wait for a CPU that runs a program: {idle}")
     tell(f"longest wait for a CPU that reads each /proc/PID/status: {status}")
@@ -301,9 +257,9 @@ def size_mount_wait() -> None:
     for namespaces, mounts in ((NAMESPACES, 0), (0, MOUNTS)):
         with crowd(namespaces=namespaces, mounts=mounts, mounts_each=2 * MOUNTS_EACH) as people:
             query = f"ns={people.mnt} show=mounts"
-            idle = _waits("mount", ROUNDS, "idle")
-            one = min(_waits("mount", ROUNDS, "file", module.PROC_FILE, query).took)
-            read = _waits("mount", ROUNDS, "file", module.PROC_FILE)
+            idle = waits("mount", ROUNDS, "idle")
+            one = min(waits("mount", ROUNDS, "file", module.PROC_FILE, query).took)
+            read = waits("mount", ROUNDS, "file", module.PROC_FILE)
         tell(f"{namespaces} mount namespaces, and one with {mounts} mounts, which takes {one:.1f} ms")
         tell(f"longest mount() without a reader: {idle}")
         tell(f"longest mount() with a reader: {read}, {min(read.count)} mounts meanwhile")
@@ -369,8 +325,8 @@ def size_roots() -> None:
     module.ensure_loaded()
     specimen = zoo.spawn(_many_roots)
     try:
-        idle = _waits("mount", ROUNDS, "idle")
-        read = _waits("mount", ROUNDS, "file", module.PROC_FILE, "show=tasks")
+        idle = waits("mount", ROUNDS, "idle")
+        read = waits("mount", ROUNDS, "file", module.PROC_FILE, "show=tasks")
     finally:
         left = procfs.children(specimen.pid)
         zoo.end(specimen, *left)
