@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * crowd TASKS DEEP NAMESPACES MOUNTS DIRECTORY
+ * crowd TASKS DEEP NAMESPACES MOUNTS DIRECTORY [ROOT]
  *
  * Makes many processes, mount namespaces and mounts, and ends them all when its standard input ends.
  * Prints the number of the first process in its pid namespace, and "ready" when all are there.
@@ -8,6 +8,8 @@
  * TASKS processes are in a new pid namespace, and DEEP more in the one that is 32 levels deep, so
  * that they have 33 numbers. NAMESPACES more are there too, each in a mount namespace of its own: a
  * copy of the caller's. Then MOUNTS bind mounts are made in the caller's own, below DIRECTORY.
+ *
+ * With ROOT, the root directory of the TASKS processes is there.
  *
  * The processes share all that processes can share: what they cost is the kernel's memory.
  */
@@ -112,7 +114,7 @@ static void end_all(void)
 		usleep(20000);
 }
 
-static void make_all(char **argv)
+static void make_all(char **argv, const char *root)
 {
 	int ready[2];
 	char byte;
@@ -120,6 +122,8 @@ static void make_all(char **argv)
 	signal(SIGCHLD, SIG_IGN);
 	if (pipe(ready))
 		err(1, "pipe");
+	if (root && (chroot(root) || chdir("/")))
+		err(1, "%s", root);
 	make_sleepers(atoi(argv[1]), CLONE_FS);
 	make_sleepers(atoi(argv[3]), CLONE_NEWNS);
 	if (nest() == 0)
@@ -140,13 +144,13 @@ int main(int argc, char **argv)
 	int status;
 	pid_t init;
 
-	if (argc != 6)
-		errx(2, "usage: crowd TASKS DEEP NAMESPACES MOUNTS DIRECTORY");
+	if (argc != 6 && argc != 7)
+		errx(2, "usage: crowd TASKS DEEP NAMESPACES MOUNTS DIRECTORY [ROOT]");
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL))
 		err(1, "prctl");
 	init = nest();
 	if (init == 0) {
-		make_all(argv);
+		make_all(argv, argc == 7 ? argv[6] : NULL);
 		return 0;
 	}
 	printf("%d\n", init);

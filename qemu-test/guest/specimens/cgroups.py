@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+from collections.abc import Container, Iterator
 from functools import partial
 
 import forked
 import syscalls
 from specimens.processes import zombie
-from zoo import Zoo
+from zoo import Zoo, end, spawn
 
 MOUNT = b"/sys/fs/cgroup"
 TOP = b"/nsinspect-test"
@@ -45,6 +47,58 @@ def _enter_namespace() -> None:
     _enter(ODD)
     syscalls.unshare(syscalls.CLONE_NEWCGROUP)
     _enter(INNER)
+
+
+_NESTED = MOUNT + TOP
+
+
+def _nest(levels: int, name: bytes, inhabited: Container[int]) -> dict[int, int]:
+    """Goes down and makes a cgroup at each level: the processes in them, by level."""
+    os.mkdir(_NESTED)
+    os.chdir(_NESTED)
+    inhabitants = {}
+    for level in range(1, levels + 1):
+        os.mkdir(name)
+        os.chdir(name)
+        if level in inhabited:
+            inhabitants[level] = spawn(_enter_here).pid
+    os.chdir("/")
+    return inhabitants
+
+
+def _enter_here() -> None:
+    with open("cgroup.procs", "wb") as file:
+        file.write(b"0")
+    os.chdir("/")
+
+
+def _remove_nest(levels: int, name: bytes) -> None:
+    os.chdir(_NESTED)
+    for _ in range(levels):
+        os.chdir(name)
+    for _ in range(levels):
+        os.chdir("..")
+        remove(name)
+    os.chdir("/")
+    os.rmdir(_NESTED)
+
+
+@contextlib.contextmanager
+def nested(levels: int, name: bytes, inhabited: Container[int]) -> Iterator[dict[int, int]]:
+    """Has so many cgroups inside each other, below `TOP`, and a process in some: their pids, by level."""
+    try:
+        specimen = spawn(partial(_nest, levels, name, inhabited))
+        try:
+            yield specimen.report
+        finally:
+            end(specimen, *specimen.report.values())
+    finally:
+        forked.call(partial(_remove_nest, levels, name))
+
+
+def path_of(level: int, name: bytes) -> bytes:
+    """The path of one of these cgroups."""
+    return TOP + (b"/" + name) * level
 
 
 def settle(zoo: Zoo) -> None:

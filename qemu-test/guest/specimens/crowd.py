@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import programs
+from runner import tell
 from specimens.mounts import BASE, private_namespace
 from syscalls import bind
 
 # Those of the innermost pid namespace have a number in each of these.
 LEVELS = 33
 
-# By default a guest of 2 GB may have 16,000 threads.
+# By default a guest of 2 GB may have 16,000 threads, and a kernel without systemd 32,768 numbers for them.
 _THREADS_MAX = "/proc/sys/kernel/threads-max"
+_PID_MAX = "/proc/sys/kernel/pid_max"
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,16 @@ class Crowd:
 
 
 @contextlib.contextmanager
-def _threads_max(number: int) -> Iterator[None]:
-    """Raises the limit of the number of threads to that, if it is lower."""
-    with open(_THREADS_MAX, encoding="ascii") as file:
+def _at_least(limit: str, number: int) -> Iterator[None]:
+    """Raises a limit to that, if it is lower."""
+    with open(limit, encoding="ascii") as file:
         before = int(file.read())
-    with open(_THREADS_MAX, "w", encoding="ascii") as file:
+    with open(limit, "w", encoding="ascii") as file:
         file.write(str(max(before, number)))
     try:
         yield
     finally:
-        with open(_THREADS_MAX, "w", encoding="ascii") as file:
+        with open(limit, "w", encoding="ascii") as file:
             file.write(str(before))
 
 
@@ -70,8 +72,11 @@ def crowd(
     mounts: int = 0,
     mounts_each: int = 0,
     arrange: Callable[[], None] = nothing,
+    root: str = "",
 ) -> Iterator[Crowd]:
     """Has a crowd in a mount namespace of its own, which `arrange` may have put something in before.
+
+    With `root` that is the root directory of the `tasks`, from the working directory that `arrange` leaves.
 
     `tasks` processes in one new pid namespace, and `deep` in one as deep as they can be nested;
     `namespaces` mount namespaces with `mounts_each` mounts more than the system has; and `mounts`
@@ -88,9 +93,9 @@ def crowd(
 
     numbers = [str(number) for number in (tasks, deep, namespaces, mounts)]
     with (
-        _threads_max(2 * (tasks + deep + namespaces) + 4096),
+        _at_least(_THREADS_MAX, 2 * (tasks + deep + namespaces) + 4096),
         subprocess.Popen(
-            [programs.path("crowd"), *numbers, BASE.decode()],
+            [programs.path("crowd"), *numbers, BASE.decode(), *([root] if root else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             preexec_fn=prepare,
@@ -104,3 +109,32 @@ def crowd(
         yield Crowd(process.pid, int(init))
     if process.returncode:
         raise ChildProcessError(f"the crowd ended with status {process.returncode}")
+
+
+# So many may live at a time.
+_MOST_CHILDREN = 30_000
+
+
+@contextlib.contextmanager
+def workers(count: int, what: str, cpu: int) -> Iterator[None]:
+    """Has processes on one CPU that "fork" or "spin": see `qemu-test/programs/births.c`."""
+    with (
+        _at_least(_PID_MAX, 1 << 22),
+        _at_least(_THREADS_MAX, len(os.listdir("/proc")) + _MOST_CHILDREN),
+        subprocess.Popen(
+            [programs.path("births"), str(count), what],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            preexec_fn=lambda: os.sched_setaffinity(0, [cpu]),
+        ) as process,
+    ):
+        assert process.stdin and process.stdout
+        if process.stdout.readline() != b"ready\n":
+            raise ChildProcessError("the workers did not start")
+        yield
+        process.stdin.close()
+        born, milliseconds = map(int, process.stdout.readline().split())
+        if what == "fork":
+            tell(f"{born * 1000 // milliseconds} births a second")
+    if process.returncode:
+        raise ChildProcessError(f"the workers ended with status {process.returncode}")

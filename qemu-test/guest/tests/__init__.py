@@ -28,6 +28,7 @@ def all_tests() -> list[Test]:
         unlisted,
         doubt,
         size,
+        bounds,
         waits,
         steps,
         interrupted,

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What others do meanwhile, and how they name what is theirs, costs a reader little."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+
+import format1
+import module
+import procfs
+import readers
+from format1 import CutText
+from runner import Failure, check, check_equal, tell, test, test_with
+from specimens.cgroups import TOP, nested, path_of
+from specimens.crowd import crowd, workers
+from specimens.mounts import BASE
+from syscalls import PATH_MAX
+from tests.size import SCALE
+
+# A read takes so many times as long at most as on the quiet machine.
+TWICE = 2
+
+READER_CPU = 1
+WORKER_CPU = 0
+SLEEPERS = 30_000
+BIRTH_READS = 9
+
+
+def _seconds_each(times: int) -> float:
+    """How long a read takes for each process in its text, on the average: others grow in number, too."""
+    took = []
+    for _ in range(times):
+        began = time.monotonic()
+        text = module.ask(b"")
+        took.append((time.monotonic() - began) / text.count(b"\ntask "))
+    return statistics.mean(took)
+
+
+@test_with(seconds=300, on="stock")
+def bounds_births() -> None:
+    """With 30,000 sleepers and thousands of births a second a read takes no longer, and its reader can be killed.
+
+    The births are on one CPU, the reader is on the other; in what it is compared with, that other one computes.
+    """
+    module.ensure_loaded()
+    each, complaints = {}, []
+    with crowd(tasks=SLEEPERS):
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, [READER_CPU])
+        try:
+            for what in ("spin", "fork"):
+                with workers(2, what, WORKER_CPU):
+                    # As many children live as ever will.
+                    time.sleep(1.5)
+                    each[what] = _seconds_each(BIRTH_READS)
+                    complaints += readers.complaints_of_kills()
+        finally:
+            os.sched_setaffinity(0, before)
+    quiet, births = (each[what] * 1e6 for what in ("spin", "fork"))
+    tell(f"a process takes {quiet:.1f} us, with births {births:.1f} us")
+    if births > TWICE * quiet:
+        complaints.append(f"with births a read takes {births / quiet:.1f} times as long")
+    check(complaints)
+
+
+# Names as long as they can be, of a byte that takes four where it is escaped.
+NAME = b"\1" * 255
+LEVELS = 255
+CHROOTED = 300
+# What a record has besides its paths, each of which takes four times its length at most.
+REST = 1000
+
+
+def _long_root() -> None:
+    os.chdir(BASE)
+    for _ in range(LEVELS):
+        os.mkdir(NAME)
+        os.chdir(NAME)
+
+
+def _check_cut(what: str, path: object, whole: bytes) -> None:
+    """The end of a path, as long as may be: whole names that fit, or to the last byte."""
+    good = isinstance(path, CutText) and whole.endswith(path) and PATH_MAX - 256 <= len(path) <= PATH_MAX
+    if not good:
+        shown = f"{path[:20]!r} ... {path[-20:]!r}" if isinstance(path, bytes) else repr(path)
+        size = len(path) if isinstance(path, bytes) else 0
+        raise Failure(f"{what}: {type(path).__name__} of {size} bytes, {shown}: not the last {PATH_MAX} bytes")
+
+
+@test
+def bounds_roots() -> None:
+    """Of a root 65,000 bytes deep the last 4,096 are shown, and no record is longer than these make it."""
+    module.ensure_loaded()
+    with crowd(tasks=CHROOTED, arrange=_long_root, root=".") as people:
+        text = module.ask(b"show=tasks")
+    lines = text.split(b"\n")
+    longest = max(map(len, lines))
+    tell(f"{len(lines)} records take {len(text)} bytes, the longest has {longest}")
+    if longest > 4 * PATH_MAX + REST:
+        raise Failure(f"a record has {longest} bytes")
+    document = format1.parse(text)
+    chrooted = [task for task in document.tasks if task.fields["root"] != b"/"]
+    check_equal("processes with that root", len(chrooted) >= CHROOTED, True)
+    check_equal("the first has it", people.init in {task.pid for task in chrooted}, True)
+    for task in chrooted:
+        _check_cut("root", task.fields["root"], BASE + (b"/" + NAME) * LEVELS)
+
+
+# Deeper than what used to be followed, of names of one byte, so that PATH_MAX is not reached.
+DEEP = 1_100
+INHABITED = 200 // SCALE
+# The way up from each is followed, though not more than once. 300 times as long it used to be.
+DEEP_RATIO = 3
+
+
+@test_with(seconds=300)
+def bounds_cgroups() -> None:
+    """Of hundreds of cgroups 1,100 levels deep each has its path, and a read takes as long as for shallow ones."""
+    module.ensure_loaded()
+    query = b"show=tasks"
+    deep = range(DEEP - INHABITED + 1, DEEP + 1)
+    took = {}
+    with nested(INHABITED, b"s", range(1, INHABITED + 1)):
+        took["shallow"] = readers.seconds(query)
+    with nested(DEEP, b"d", deep) as inhabitants:
+        took["deep"] = readers.seconds(query)
+        document = module.ask_document(query.decode())
+        in_procfs = {level: procfs.read_cgroup(pid) for level, pid in inhabitants.items()}
+    tell(f"with {INHABITED} cgroups {took['shallow'] * 1000:.0f} ms, if deep {took['deep'] * 1000:.0f} ms")
+    complaints = []
+    for level, pid in inhabitants.items():
+        path = document.task(pid).fields["cgroup"]
+        if not path == in_procfs[level] == path_of(level, b"d"):
+            complaints.append(f"the cgroup at level {level} is {path!r:.30}")
+    if took["deep"] > DEEP_RATIO * took["shallow"]:
+        complaints.append(f"deep ones take {took['deep'] / took['shallow']:.0f} times as long")
+    check(complaints)
+
+
+@test
+def bounds_cgroup_names() -> None:
+    """Of a cgroup's path the last 4,096 bytes are shown; up to there it is whole."""
+    module.ensure_loaded()
+    name = b"n" * 63
+    # 64 bytes each, after the first.
+    fits = (PATH_MAX - len(TOP)) // 64
+    with nested(2 * fits, name, (fits, fits + 1, 2 * fits)) as inhabitants:
+        document = module.ask_document("show=tasks")
+    paths = {level: document.task(pid).fields["cgroup"] for level, pid in inhabitants.items()}
+    check_equal("the longest that fits", paths[fits], path_of(fits, name))
+    for level in (fits + 1, 2 * fits):
+        _check_cut(f"level {level}", paths[level], path_of(level, name))
