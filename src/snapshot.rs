@@ -158,6 +158,8 @@ struct Subject<'a> {
     mnt: Option<&'a NsIdSet>,
     /// The namespaces of the process that was asked for; with `None` in it, there is no such process.
     set: Option<Option<NamespaceSet>>,
+    /// The namespaces to which there are references for as long as the snapshot is taken.
+    held: [Option<NsId>; 2],
 }
 
 impl Subject<'_> {
@@ -168,6 +170,12 @@ impl Subject<'_> {
             && self
                 .set
                 .is_none_or(|set| set.is_some_and(|set| set.refers_to(id)))
+    }
+
+    /// How many references to a namespace there are for as long as the snapshot is taken.
+    fn references_to(&self, id: NsId) -> u8 {
+        let is_it = |held: &Option<NsId>| u8::from(*held == Some(id));
+        self.held.iter().map(is_it).fold(0, u8::wrapping_add)
     }
 
     /// Whether the mounts of a namespace are shown.
@@ -210,7 +218,7 @@ impl Snapshot {
         if matches!(ns, Some(None)) || matches!(upid_ns, Some(None)) {
             return Ok(snapshot);
         }
-        let ns = ns.flatten();
+        let (ns, upid_ns) = (ns.flatten(), upid_ns.flatten());
         let mnt = match query.dev {
             Some(device) => Some(sources.mnt_namespaces_with(device, &budget)?),
             None => None,
@@ -219,6 +227,7 @@ impl Snapshot {
             ns: ns.as_ref().and_then(Namespace::id),
             mnt: mnt.as_ref(),
             set: None,
+            held: [&ns, &upid_ns].map(|held| held.as_ref().and_then(Namespace::id)),
         };
         let filter = Filter {
             ns: subject.ns,
@@ -227,7 +236,7 @@ impl Snapshot {
         };
         let root = snapshot.add_tasks(
             (sources, query, &budget),
-            upid_ns.flatten().as_ref(),
+            upid_ns.as_ref(),
             filter,
         )?;
         if is_one {
@@ -334,7 +343,7 @@ impl Snapshot {
                 id,
                 owner: namespace.owner(),
                 tasks: subject.set.is_none().then(|| self.tasks.count_in(id)),
-                refs: namespace.refs(),
+                refs: namespace.refs(subject.references_to(id)),
                 active: namespace.active(),
                 detail: Detail::Other,
                 cgroup_root: self.tasks.add_cgroup_root(

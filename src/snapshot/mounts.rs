@@ -144,7 +144,8 @@ struct Entry {
     above: u32,
     /// Whether it is shown.
     is_kept: bool,
-    point: StringId,
+    /// The mount point, as seen from the root of the mount that it is on.
+    point: PathId,
     path: PathId,
     way: WayUp,
     relation: Relation,
@@ -341,7 +342,9 @@ impl<'a> MountLists<'a> {
                 self.masters = Ancestry::new(self.key);
             }
             let may_repeat = repeats < MAX_REPEATS;
-            match self.read_once((namespace, mnt), ns, records, strings, in_vain, may_repeat)? {
+            let names = (&mut *strings, &mut *tree);
+            let read = self.read_once((namespace, mnt), ns, records, names, (in_vain, may_repeat));
+            match read? {
                 Some(head) => break head,
                 None => {
                     repeats = repeats.saturating_add(1);
@@ -349,7 +352,7 @@ impl<'a> MountLists<'a> {
                 }
             }
         };
-        self.find_paths(strings, tree)?;
+        self.find_paths(tree)?;
         self.find_reach(tree)?;
         self.finish(begin, records)?;
         Ok(head)
@@ -361,9 +364,8 @@ impl<'a> MountLists<'a> {
         (namespace, mnt): (&Namespace, MntNamespace<'_>),
         ns: u32,
         records: &mut ChunkedVec<MountRecord>,
-        strings: &mut StringPool,
-        in_vain: usize,
-        may_repeat: bool,
+        (strings, tree): (&mut StringPool, &mut PathTree),
+        (in_vain, may_repeat): (usize, bool),
     ) -> Result<Option<ListHead>> {
         let mut head = None;
         let mut event = 0;
@@ -404,7 +406,7 @@ impl<'a> MountLists<'a> {
                 continue;
             }
             extent = Extent::All;
-            from = self.add_batch(ns, records, strings)?.max(from);
+            from = self.add_batch(ns, records, strings, tree)?.max(from);
             if matches!(end, BatchEnd::List) || self.entries.len() >= self.max_mounts {
                 break;
             }
@@ -467,11 +469,17 @@ impl<'a> MountLists<'a> {
         ns: u32,
         records: &mut ChunkedVec<MountRecord>,
         strings: &mut StringPool,
+        tree: &mut PathTree,
     ) -> Result<u64> {
         let mut next = 0;
         for described in &self.batch {
             let what = &described.what;
-            let point = strings.add(self.buf.get(what.point.clone()), self.budget)?;
+            let from = match what.names.way {
+                WayUp::AtRoot => PathId::TOP,
+                WayUp::Escaped | WayUp::Cut => PathId::UNKNOWN,
+            };
+            let point = self.buf.get(what.point.clone());
+            let point = tree.add(from, point, strings, self.budget)?;
             self.entries.add(
                 Entry {
                     id: what.id,
@@ -548,7 +556,7 @@ impl<'a> MountLists<'a> {
 
     /// Finds out where each mount is mounted, and whether the root of the namespace, and that of the
     /// process that was asked for, are on the way up.
-    fn find_paths(&mut self, strings: &mut StringPool, tree: &mut PathTree) -> Result {
+    fn find_paths(&mut self, tree: &mut PathTree) -> Result {
         // CAST: There are no more than an index can say.
         let len = self.entries.len() as u32;
         for index in 0..len {
@@ -588,10 +596,8 @@ impl<'a> MountLists<'a> {
             let path = match entry.way {
                 WayUp::Escaped => PathId::UNKNOWN,
                 _ if is_top => PathId::TOP,
-                WayUp::AtRoot => tree.add_string(above, entry.point, strings, budget)?,
-                WayUp::Cut => {
-                    tree.add_string(PathId::UNKNOWN, entry.point, strings, budget)?
-                }
+                WayUp::AtRoot => tree.graft(above, entry.point, budget)?,
+                WayUp::Cut => entry.point,
             };
             let is_ns_root =
                 |entry: &Entry, path: PathId| path == PathId::TOP && !entry.is_overmounted;

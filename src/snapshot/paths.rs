@@ -65,6 +65,8 @@ pub(crate) struct PathTree {
     nodes: Interner<PathNode>,
     /// A name that is being split.
     scratch: Vec<u8>,
+    /// The steps of a path that is being grafted.
+    steps: Vec<StringId>,
 }
 
 /// Nodes that are no items: [`PathId::TOP`] and [`PathId::UNKNOWN`].
@@ -76,6 +78,7 @@ impl PathTree {
         Self {
             nodes: Interner::new(16, key),
             scratch: Vec::new(),
+            steps: Vec::new(),
         }
     }
 
@@ -103,6 +106,30 @@ impl PathTree {
             let name = strings.add(step, budget)?;
             at = self.step(at, name, budget)?;
         }
+        Ok(at)
+    }
+
+    /// The directory that is reached from another as `path` is reached from the top.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn graft(&mut self, from: PathId, path: PathId, budget: &Budget) -> Result<PathId> {
+        if from == PathId::TOP {
+            return Ok(path);
+        }
+        let mut steps = core::mem::take(&mut self.steps);
+        steps.clear();
+        let mut at = path;
+        while let Some(node) = self.node(at) {
+            steps.push(node.name, memory::charged())?;
+            at = node.parent;
+        }
+        let mut at = from;
+        for name in steps.iter().rev() {
+            at = self.step(at, *name, budget)?;
+        }
+        self.steps = steps;
         Ok(at)
     }
 

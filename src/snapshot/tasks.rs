@@ -451,12 +451,15 @@ impl<'a> Collector<'a> {
 
     /// Makes room for the next section.
     fn begin_section(&mut self) -> Result {
+        if task::is_being_killed() {
+            return Err(EINTR);
+        }
         let budget = self.budget;
         self.steps = 0;
         self.recent_roots = [None; RECENT_ROOTS];
         self.visited.reserve(budget)?;
         self.strings.reserve(budget)?;
-        self.tasks.reserve(self.filter.threads, budget)
+        self.tasks.reserve(budget)
     }
 
     /// Visits the threads of a process that has so many that they take sections of their own.
@@ -802,7 +805,7 @@ impl Tasks {
     pub(super) fn new(key: HashKey) -> Result<Box<Self>> {
         let this = Self {
             processes: ChunkedVec::new(16),
-            threads: ChunkedVec::new(16),
+            threads: ChunkedVec::new(1),
             // A process can have 33.
             numbers: ChunkedVec::new(40),
             pid_namespaces: ChunkedVec::new(4),
@@ -818,11 +821,9 @@ impl Tasks {
     }
 
     /// Makes room for the next section.
-    fn reserve(&mut self, threads: bool, budget: &Budget) -> Result {
+    fn reserve(&mut self, budget: &Budget) -> Result {
         self.processes.reserve(budget)?;
-        if threads {
-            self.threads.reserve(budget)?;
-        }
+        self.threads.reserve(budget)?;
         self.numbers.reserve(budget)?;
         self.pid_namespaces.reserve(budget)?;
         self.chains.reserve(budget)?;

@@ -543,13 +543,19 @@ impl Namespace {
         }
     }
 
-    /// The count of references, without the one of this object. C: `__ns_ref_read()`.
-    pub(crate) fn refs(&self) -> i64 {
+    /// The count of references, without the one of this object, and without those of so many `others`
+    /// to the same namespace. C: `__ns_ref_read()`.
+    pub(crate) fn refs(&self, others: u8) -> i64 {
         // SAFETY: Valid by the type invariants.
         let refs = unsafe { &raw mut (*self.ptr.as_ptr()).count.__ns_ref.refs.counter };
         // SAFETY: As above; C accesses it with atomic operations, too.
         let refs = unsafe { Atomic::from_ptr(refs) }.load(Relaxed);
-        i64::from(refs) - i64::from(self.counted)
+        let own = if self.counted {
+            i64::from(others).saturating_add(1)
+        } else {
+            0
+        };
+        i64::from(refs).saturating_sub(own)
     }
 
     /// The count of active references: those of tasks, file descriptors and bind mounts. C:
