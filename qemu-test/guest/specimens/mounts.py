@@ -230,12 +230,12 @@ def _covered() -> None:
     _tmpfs(b"lower/c", b"in upper")
     # What `unshare --mount-proc` does where something is mounted in /proc: the directories are the same.
     _mount_proc(b"proc")
-    mount(b"in proc", BASE + b"/proc/sys/fs/binfmt_misc", b"tmpfs")
+    mount(b"in proc", BASE + b"/proc/sys/fs", b"tmpfs")
     _mount_proc(b"proc")
     _mount_proc(b"both")
-    mount(b"in the lower", BASE + b"/both/sys/fs/binfmt_misc", b"tmpfs")
+    mount(b"in the lower", BASE + b"/both/sys/fs", b"tmpfs")
     _mount_proc(b"both")
-    mount(b"in the upper", BASE + b"/both/sys/fs/binfmt_misc", b"tmpfs")
+    mount(b"in the upper", BASE + b"/both/sys/fs", b"tmpfs")
     # A directory that is a mount point by another of its paths only.
     source = _tmpfs(b"source", b"source")
     os.makedirs(source + b"/e/f")

@@ -72,9 +72,9 @@ def mounts_reach() -> None:
     if [mount.reach for mount in _at("mounts", b"hidden/below")] != ["covered"]:
         complaints.append("a mount below a covered directory is not `covered`")
     # There are two, as a later recursive bind mount has copied the first.
-    for source in (b"escaped", b"on the escaped"):
+    for source, point in ((b"escaped", b"\\~"), (b"on the escaped", b"/on\\040it\\~")):
         escaped = [(m.reach, m.info.point) for m in _from("mounts", source)]
-        if escaped != 2 * [("outside", b"\\~")]:
+        if escaped != 2 * [("outside", point)]:
             complaints.append(f"mounts that moved out of sight are {escaped}")
     under_cover = _mounts("covered root")
     cover = [mount.reach for mount in under_cover if mount.info.source == b"cover"]
