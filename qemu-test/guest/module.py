@@ -23,11 +23,11 @@ def is_loaded() -> bool:
     return os.path.exists("/sys/module/nsinspect")
 
 
-def load() -> None:
+def load(parameters: bytes = b"") -> None:
     """Loads it; an error when it is loaded already."""
     fd = os.open(os.environ["NSINSPECT_KO"], os.O_RDONLY | os.O_CLOEXEC)
     try:
-        syscalls.finit_module(fd)
+        syscalls.finit_module(fd, parameters)
     finally:
         os.close(fd)
 

@@ -1,61 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Memory is charged to whoever reads: a reader whose memory cgroup is too small harms nobody else."""
+"""Whoever reads pays for the memory: where it does not suffice, the read fails, and nobody is harmed."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
 
 import aftermath
+import forked
 import klog
 import module
 import pace
 import programs
-import syscalls
 from runner import Failure, check_equal, tell, test, test_with
 from specimens.cgroups import MOUNT, remove
-from specimens.mounts import BASE, private_namespace
-from zoo import end, spawn
+from specimens.crowd import crowd
+from specimens.piles import trees
+from zoo import Specimen, end, spawn
 
 _CGROUP = MOUNT.decode() + "/scarce"
-# What makes the text long: mounts with long names.
-_MOUNTS = 3000
-_NAME = b"far down" * 30
-_DEPTH = 5
+# What makes a snapshot large: of each of these mounts it has some numbers of its own at least, and less
+# than half of what its record takes.
+_MOUNTS = 40_000
+_LEAST_EACH = 16
 # What may be charged to a cgroup besides: what processors have charged in advance, and page tables.
-_SLACK = 1 << 20
-_LIMIT = 2 << 20
-
-
-def _many_mounts() -> None:
-    private_namespace()
-    far_down = BASE
-    for _ in range(_DEPTH):
-        far_down += b"/" + _NAME
-        os.mkdir(far_down)
-    for number in range(_MOUNTS):
-        point = far_down + b"/%d" % number
-        os.mkdir(point)
-        syscalls.bind(b"/dev", point)
+_SLACK = 1 << 19
+# What a reader may have, less than a snapshot takes, and what another process has, more than that.
+_LIMIT = 1 << 19
+_OTHERS = 8 << 20
 
 
 @contextlib.contextmanager
-def _long_text() -> Iterator[int]:
-    """Makes the text long; how long it is."""
-    specimen = spawn(_many_mounts)
-    try:
+def _large_snapshot() -> Iterator[int]:
+    """Makes snapshots large; how long a text is."""
+    with crowd(mounts=_MOUNTS):
         size = len(module.read_text())
         tell(f"the text has {size} bytes")
-        if size < 2 * _LIMIT:
-            raise Failure(f"the text has only {size} bytes")
         yield size
-    finally:
-        end(specimen)
 
 
 def _knob(name: str) -> str:
@@ -130,8 +116,8 @@ class _Reader:
 
 
 @contextlib.contextmanager
-def _reading(limit: str) -> Iterator[_Reader]:
-    with _cgroup(limit):
+def _reading() -> Iterator[_Reader]:
+    with _cgroup("max"):
         reader = _Reader()
         try:
             check_equal("answer to open", reader.tell("o"), (0, 0))
@@ -146,61 +132,157 @@ def _check_answer(answer: tuple[int, int] | None, size: int) -> None:
         raise Failure(f"the reader answers {answer}, the text has {size} bytes")
 
 
-@test
+# Not on the debug kernel, where so many mounts take minutes; the same goes for those below.
+@test_with(on="stock stock-7.2 rt cloud uml")
 def memory_is_charged() -> None:
-    """A text is charged to its reader's memory cgroup for as long as the file is open."""
+    """A snapshot is charged to its reader's memory cgroup for as long as the file is open, and no text is."""
     module.ensure_loaded()
-    with _long_text() as size, _reading("max") as reader:
+    with _large_snapshot() as size, _reading() as reader:
         before = _charged()
         _check_answer(reader.tell("r"), size)
         during = _charged()
         check_equal("answer to close", reader.tell("c"), (0, 0))
         after = _charged()
         tell(f"a text of {size} bytes: {before} bytes charged, {during} while it is open, {after} then")
-        if not -_SLACK <= during - before - size <= size // 8 + _SLACK:
+        if not _MOUNTS * _LEAST_EACH - _SLACK < during - before < size // 2 + _SLACK:
             raise Failure(f"{during - before} bytes are charged for a text of {size}")
         if after > before + _SLACK:
             raise Failure(f"{after - before} bytes are still charged when the file is closed")
 
 
-def _check_scarcity(size: int, kill: bool) -> None:
-    """A reader wants more than its cgroup may have."""
-    with _reading(str(_LIMIT)) as reader:
-        before = _charged()
-        if not kill:
-            _write(f"/proc/{reader.pid}/oom_score_adj", "-1000")
-        began = time.monotonic()
-        answer = reader.tell("r")
-        took = time.monotonic() - began
-        if kill:
-            check_equal("answer of a reader that is to be killed", answer, None)
-            check_equal("status", reader.end(), -signal.SIGKILL)
-        else:
-            check_equal("answer of a reader that cannot be killed", answer, (0, errno.ENOMEM))
-        after = _charged()
-        events = _events()
-        outcome = "killed" if kill else "ENOMEM"
-        tell(f"{outcome} after {took:.2f} s; {before} bytes charged before, {after} then")
-        check_equal("readers killed for lack of memory", events["oom_kill"], int(kill))
-        if not events["oom"]:
-            raise Failure("the memory of the cgroup sufficed")
-        if after > before + _SLACK:
-            raise Failure(f"{after - before} bytes are still charged")
-        if took > pace.patience(10):
-            raise Failure(f"the reader took {took:.1f} s to fail")
-        if not kill:
+def _hold(size: int, cgroup: str | None = None) -> None:
+    """Has that much memory, all of it in use, charged to the cgroup."""
+    if cgroup:
+        _write(f"{cgroup}/cgroup.procs", "0")
+    memory = mmap.mmap(-1, size)
+    for start in range(0, size, mmap.PAGESIZE):
+        memory[start] = 1
+    _held.append(memory)
+
+
+_held: list[mmap.mmap] = []
+
+
+def _is_alive(specimen: Specimen) -> bool:
+    return os.waitid(os.P_PID, specimen.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
+@test_with(on="stock stock-7.2 rt cloud uml")
+def scarce_cgroup() -> None:
+    """A reader in a memory cgroup that is too small gets ENOMEM; nobody is killed, nor one who has more there."""
+    with aftermath.checked(), _large_snapshot() as size, _reading() as reader:
+        bystander = spawn(lambda: _hold(_OTHERS, _CGROUP))
+        try:
+            before = _charged()
+            _write(_knob("memory.max"), str(before + _LIMIT))
+            began = time.monotonic()
+            answer = reader.tell("r")
+            took = time.monotonic() - began
+            after, events = _charged(), _events()
+            tell(f"{answer} after {took:.2f} s; {before} bytes charged before, {after} then; {events}")
+            check_equal("processes killed for lack of memory", events["oom_kill"], 0)
+            check_equal("the bystander is alive", _is_alive(bystander), True)
+            check_equal("answer", answer, (0, errno.ENOMEM))
+            if not events["max"]:
+                raise Failure("the memory of the cgroup sufficed")
+            if after > before + _SLACK:
+                raise Failure(f"{after - before} bytes are still charged")
+            if took > pace.patience(10):
+                raise Failure(f"the reader took {took:.1f} s to fail")
             # The same reader, the same file.
             _write(_knob("memory.max"), "max")
             _check_answer(reader.tell("r"), size)
+        finally:
+            end(bystander)
 
 
-# Not on the debug kernel, where filling that much memory takes minutes.
+# A machine without memory: so many mount namespaces with so many mounts each, and no more left than that.
+_COPIES = 40
+_MOUNTS_EACH = 15_000
+_LEFT = 12 << 20
+
+
+def _available() -> int:
+    """How much memory there is to have."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        fields = dict(line.split(":") for line in file)
+    return int(fields["MemAvailable"].split()[0]) << 10
+
+
+def _hold_nearly_all() -> None:
+    """Has all memory but a little, for good; whoever looks for somebody to kill, finds this one."""
+    _write("/proc/self/oom_score_adj", "1000")
+    while (left := _available() - _LEFT) > 0:
+        _hold(max(left // 2, mmap.PAGESIZE))
+
+
+def _killed() -> int:
+    """How many processes were killed for lack of memory since boot."""
+    with open("/proc/vmstat", encoding="ascii") as file:
+        return int(dict(line.split() for line in file)["oom_kill"])
+
+
+def _attempt() -> tuple[int, int]:
+    """Reads as `reader` does: bytes and error number."""
+    fd = module.open_file()
+    size = 0
+    try:
+        while part := os.read(fd, 1 << 16):
+            size += len(part)
+    except OSError as error:
+        return 0, error.errno or -1
+    finally:
+        os.close(fd)
+    return size, 0
+
+
 @test_with(on="stock stock-7.2 rt cloud uml")
-def scarce_memory() -> None:
-    """A reader in a memory cgroup that is too small is killed, or gets ENOMEM if it must not be killed."""
-    klog.expect(klog.OOM_KILL)
-    with aftermath.checked(), _long_text() as size:
-        _check_scarcity(size, kill=False)
+def scarce_machine() -> None:
+    """A reader on a machine that has too little memory left gets ENOMEM, and nobody is killed."""
+    with (
+        aftermath.checked(),
+        crowd(namespaces=_COPIES, arrange=lambda: trees(_MOUNTS_EACH)),
+    ):
+        bystander = spawn(_hold_nearly_all)
+        try:
+            left, before = _available(), _killed()
+            began = time.monotonic()
+            answer = forked.call(_attempt)
+            took = time.monotonic() - began
+            tell(f"{answer} after {took:.2f} s, of {left} bytes available")
+            check_equal("processes killed for lack of memory", _killed() - before, 0)
+            check_equal("answer", answer, (0, errno.ENOMEM))
+        finally:
+            end(bystander)
+        module.ask(b"pid=1")
+
+
+# Less than the snapshot of a crowd takes, and more than that of one process does.
+_MAX_MEMORY = 1 << 18
+_CROWD = 5_000
+_PREFIX = "nsinspect: "
+
+
+@test
+def max_memory() -> None:
+    """A read that takes more than max_memory gets EFBIG, and the log says once what would take less."""
+    module.ensure_unloaded()
+    check_equal("errno of insmod", forked.errno_of(lambda: module.load(b"max_memory=x")), errno.EINVAL)
+    module.load(b"max_memory=%d" % _MAX_MEMORY)
+    log = klog.KernelLog()
+    try:
+        with crowd(tasks=_CROWD):
+            log.new_lines()
+            answers = [forked.call(_attempt) for _ in range(3)]
+            lines = [line for line in log.new_lines() if line.startswith(_PREFIX)]
+            small = module.ask_document("pid=1").end.tasks
+        check_equal("answers", answers, [(0, errno.EFBIG)] * 3)
+        if len(lines) != 1 or "max_memory" not in lines[0] or "show=" not in lines[0]:
+            raise Failure(f"the kernel log has {lines}")
+        check_equal("processes in a smaller answer", small, 1)
+        # The crowd is gone: there is not that much any more.
         module.read_document()
-        _check_scarcity(size, kill=True)
-        module.read_document()
+    finally:
+        module.unload()
+        module.load()
+    module.read_document()
