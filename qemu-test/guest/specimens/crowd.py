@@ -138,3 +138,17 @@ def workers(count: int, what: str, cpu: int) -> Iterator[None]:
             tell(f"{born * 1000 // milliseconds} births a second")
     if process.returncode:
         raise ChildProcessError(f"the workers ended with status {process.returncode}")
+
+
+@contextlib.contextmanager
+def sets(count: int, what: str) -> Iterator[None]:
+    """Has processes in sets of namespaces of the "same" or of "different" sums: see `qemu-test/programs/sets.c`."""
+    with subprocess.Popen(
+        [programs.path("sets"), str(count), what], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        if process.stdout.readline() != b"ready\n":
+            raise ChildProcessError("the processes did not come together")
+        yield
+    if process.returncode:
+        raise ChildProcessError(f"the processes ended with status {process.returncode}")

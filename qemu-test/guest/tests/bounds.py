@@ -14,7 +14,7 @@ import readers
 from format1 import CutText
 from runner import Failure, check, check_equal, tell, test, test_with
 from specimens.cgroups import TOP, nested, path_of
-from specimens.crowd import crowd, workers
+from specimens.crowd import crowd, sets, workers
 from specimens.mounts import BASE
 from syscalls import PATH_MAX
 from tests.size import SCALE
@@ -152,3 +152,20 @@ def bounds_cgroup_names() -> None:
     check_equal("the longest that fits", paths[fits], path_of(fits, name))
     for level in (fits + 1, 2 * fits):
         _check_cut(f"level {level}", paths[level], path_of(level, name))
+
+
+# As many as can be made of 2,048 consecutive inode numbers of three types.
+SETS = 4_000
+
+
+@test_with(on="stock")
+def bounds_sets() -> None:
+    """Sets of namespaces whose inode numbers were chosen to collide take no longer to tell apart than others."""
+    module.ensure_loaded()
+    took = {}
+    for what in ("different", "same"):
+        with sets(SETS, what):
+            took[what] = readers.seconds(b"show=tasks", times=5)
+    tell(f"{SETS} sets take {took['different'] * 1000:.0f} ms, if of one sum {took['same'] * 1000:.0f} ms")
+    if took["same"] > TWICE * took["different"]:
+        raise Failure(f"those of one sum take {took['same'] / took['different']:.1f} times as long")
