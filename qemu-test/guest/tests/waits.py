@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
+import time
 
+import forked
 import format1
 import module
 import mountinfo
 import readers
+import syscalls
 from latency import Waits, waits
-from runner import Failure, check, check_equal, tell, test_with
+from runner import Failure, check, check_equal, tell, test, test_with
 from specimens.crowd import crowd
+from specimens.mounts import BASE, private_namespace
 from specimens.piles import POINT, enslaved, piled
 from tests.size import SCALE
 
@@ -88,6 +94,74 @@ def waits_mounts() -> None:
     module.ensure_loaded()
     with crowd(mounts=MOUNTS) as people:
         check(_complaints(people.pid, _query(people.pid)) + readers.complaints_of_kills())
+
+
+# How often something is mounted, used by a process that ends, and unmounted; and the mount namespaces that are
+# listed meanwhile, between which umount() gets hold of namespace_sem.
+USES = 150
+LISTED = 500
+LISTED_EACH = 40
+
+
+def _read_for_ever(path: str) -> int:
+    """Starts a process that reads a file again and again."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            while True:
+                with open(path, "rb") as file:
+                    while file.read(1 << 20):
+                        pass
+        finally:
+            os._exit(1)
+    return pid
+
+
+def _use(point: bytes) -> None:
+    """Mounts something, and has a child with its root there, which ends."""
+    syscalls.mount(b"used", point, b"tmpfs")
+    pid = os.fork()
+    if pid == 0:
+        os.chroot(point)
+        time.sleep(0.03)
+        os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def _busy(path: str) -> int:
+    """How often umount() fails with EBUSY while a file is read."""
+    private_namespace()
+    point = BASE + b"/used"
+    os.mkdir(point)
+    reader = _read_for_ever(path)
+    busy = 0
+    for _ in range(USES):
+        _use(point)
+        try:
+            syscalls.umount(point)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            busy += 1
+            syscalls.umount(point, syscalls.MNT_DETACH)
+    os.kill(reader, signal.SIGKILL)
+    check_equal("how the reader ended", os.waitpid(reader, 0)[1], signal.SIGKILL)
+    return busy
+
+
+@test
+def waits_umount() -> None:
+    """What nobody uses any more can be unmounted while a read is under way, as with mountinfo."""
+    module.ensure_loaded()
+    with crowd(namespaces=LISTED // SCALE, mounts_each=LISTED_EACH) as people:
+        with_mountinfo, busy = (
+            forked.call(lambda path=path: _busy(path))
+            for path in (f"/proc/{people.pid}/mountinfo", module.PROC_FILE)
+        )
+    tell(f"EBUSY in {busy} of {USES} cases, with mountinfo in {with_mountinfo}")
+    check_equal("EBUSY with mountinfo", with_mountinfo, 0)
+    check_equal("EBUSY", busy, 0)
 
 
 def _whole_time(part: Waits, size: int) -> float:
