@@ -11,9 +11,11 @@
 //! * [`render`] writes that as text, in the pieces of [`text`].
 //! * [`proc_file`] ties them together: it decides who may read, and when a snapshot is taken.
 //!
-//! Before all that, [`built_for`] sees to it that this is the right kernel. [`steps`] counts what they do, for tests only.
+//! When the module is loaded, [`built_for`] sees to it that this is the right kernel, and [`line_check`]
+//! that its lines of mounts are what is expected. [`steps`] counts what they all do, for tests only.
 
 mod built_for;
+mod line_check;
 mod proc_file;
 mod query;
 mod render;
@@ -52,7 +54,8 @@ struct NsInspect {
 impl kernel::Module for NsInspect {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         built_for::check()?;
-        let sources = Sources::find(module_parameters::max_memory.value())?;
+        let mut sources = Sources::find(module_parameters::max_memory.value())?;
+        line_check::check(&mut sources)?;
         Ok(Self {
             _file: Registration::new(c"nsinspect", sources)?,
             #[cfg(CONFIG_KUNIT = "y")]

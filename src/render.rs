@@ -207,6 +207,15 @@ pub(crate) struct Renderer {
     scratch: Scratch,
 }
 
+/// A record of a mount.
+pub(crate) struct MountText<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// The kernel wrote the line.
+    pub(crate) is_kernel_line: bool,
+    /// The mount point is not known whole.
+    pub(crate) is_cut: bool,
+}
+
 /// How many records of each kind are shown.
 struct Counts {
     namespaces: usize,
@@ -262,6 +271,24 @@ impl Renderer {
             counts,
             next: (0, 0),
             len: None,
+        })
+    }
+
+    /// The record of a mount, as far as there is room for it, and what is known of it.
+    pub(crate) fn mount(&mut self, index: usize) -> Option<MountText<'_>> {
+        // CAST: A small number.
+        let record = *self.snapshot.mounts().get(index as u32)?;
+        self.window.restart(0, 0);
+        self.next = (0, 0);
+        let page = Page {
+            snapshot: &self.snapshot,
+        };
+        page.render_mount(&record, &mut self.scratch, &mut self.window);
+        let is_kernel_line = record.flags.is_kernel_line();
+        Some(MountText {
+            bytes: self.window.bytes_at(0),
+            is_kernel_line,
+            is_cut: !is_kernel_line && self.scratch.path.is_cut(),
         })
     }
 

@@ -32,8 +32,10 @@ use crate::sys::{
         Box, //
     },
     mount::{
+        self,
         MountOps,
-        Options, //
+        Options,
+        OwnMountinfo, //
     },
     namespace::{
         Detail,
@@ -112,6 +114,11 @@ impl Sources {
             max_memory,
             key: HashKey::random(),
         })
+    }
+
+    /// Has the kernel's own function write all lines of mounts that it can.
+    pub(crate) fn let_kernel_write_lines(&mut self) {
+        self.kernel_lines = true;
     }
 
     /// The most memory that a snapshot takes, in bytes.
@@ -275,6 +282,56 @@ impl Snapshot {
             paths: PathTree::new(key),
         };
         Ok(Box::new(this, memory::charged())?)
+    }
+
+    /// Takes one of the first `max_mounts` mounts of the calling thread's mount namespace, whose lines
+    /// the kernel writes, if `by_kernel` says so.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`; `EINTR` if the calling process is being killed.
+    pub(crate) fn of_own_mounts(
+        sources: &Sources,
+        by_kernel: bool,
+        max_mounts: usize,
+    ) -> Result<Box<Self>> {
+        // Whatever a reader may take: that would do for no mount at all.
+        let budget = Budget::new(Budget::limit(0));
+        let mut snapshot = Self::empty(system::uptime(), Query::EVERYTHING.show(), sources.key)?;
+        let own = mount::own_namespace();
+        let namespaces = sources.namespaces.collect(|_, id| Some(id) == own)?;
+        let Some(namespace) = namespaces.first() else {
+            return Ok(snapshot);
+        };
+        let (Some(mnt), Some(id)) = (namespace.as_mnt(), namespace.id()) else {
+            return Ok(snapshot);
+        };
+        let file = OwnMountinfo::open()?;
+        let options = Options::of_system(false, by_kernel);
+        let mut lists =
+            MountLists::new(&sources.mounts, file.file(), options, &budget, sources.key)?;
+        lists.max_mounts = max_mounts;
+        let Self {
+            mounts,
+            strings,
+            paths,
+            ..
+        } = &mut *snapshot;
+        let head = lists.read((namespace, mnt), 0, mounts, strings, paths)?;
+        let record = NsRecord {
+            kind: Kind::Mnt,
+            id,
+            owner: None,
+            tasks: None,
+            refs: 0,
+            active: 0,
+            detail: head.detail,
+            cgroup_root: None,
+            root_mount: head.root,
+            is_torn: head.is_torn,
+        };
+        snapshot.namespaces.add(record, &budget)?;
+        Ok(snapshot)
     }
 
     /// Adds the processes and threads that a query asks for. If it asks for one, returns its root.

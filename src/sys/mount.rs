@@ -18,8 +18,14 @@ mod line;
 
 use super::{
     bindings,
-    internal_mount::InternalMount,
-    namespace::MntNamespace,
+    internal_mount::{
+        InternalMount,
+        OpenFile, //
+    },
+    namespace::{
+        MntNamespace,
+        NsId, //
+    },
     path::{
         NameBuf,
         Names,
@@ -42,6 +48,7 @@ use core::{
 };
 use kernel::{
     error::from_err_ptr,
+    fs::LocalFile,
     prelude::*,
     sync::rcu, //
 };
@@ -80,13 +87,9 @@ impl MountOps {
     ///
     /// `ENODEV` if what is found there is not what this module was built for; `ENOMEM`.
     pub(crate) fn find() -> Result<Self> {
-        // A thread may have a mount namespace of its own.
-        let file = InternalMount::new(c"proc")?
-            .open(c"thread-self/mountinfo")
-            // The file is there. But procfs calls a file that it has no memory for one that is not.
-            .map_err(|e| if e == ENOENT { ENOMEM } else { e })?;
-        // SAFETY: `file` is open on a `mountinfo`, so `private_data` is its `struct seq_file`.
-        unsafe { Self::of_seq_file((*file.as_ptr()).private_data.cast::<bindings::seq_file>()) }
+        let file = OwnMountinfo::open()?;
+        // SAFETY: The file is open on a `mountinfo`, so `private_data` is its `struct seq_file`.
+        unsafe { Self::of_seq_file((*file.0.as_ptr()).private_data.cast::<bindings::seq_file>()) }
     }
 
     /// Takes the functions from an open `mountinfo` of the current task, once it is certain that
@@ -143,6 +146,39 @@ impl MountOps {
             _not_send: PhantomData,
         }
     }
+}
+
+/// The `mountinfo` of the calling thread, which is open.
+pub(crate) struct OwnMountinfo(OpenFile);
+
+impl OwnMountinfo {
+    /// Opens it, on a procfs that nobody else sees.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `ENODEV` if there is no procfs.
+    pub(crate) fn open() -> Result<Self> {
+        // A thread may have a mount namespace of its own.
+        let file = InternalMount::new(c"proc")?
+            .open(c"thread-self/mountinfo")
+            // The file is there. But procfs calls a file that it has no memory for one that is not.
+            .map_err(|e| if e == ENOENT { ENOMEM } else { e })?;
+        Ok(Self(file))
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &LocalFile {
+        // SAFETY: It is open for as long as it is borrowed. Nobody else knows it, so nobody holds its
+        // position.
+        unsafe { LocalFile::from_raw_file(self.0.as_ptr().cast()) }
+    }
+}
+
+/// The mount namespace of the calling thread.
+pub(crate) fn own_namespace() -> Option<NsId> {
+    let ns = current_mnt_ns()?;
+    // SAFETY: The thread keeps a reference to it as long as it runs here.
+    unsafe { NsId::of(&raw const (*ns.as_ptr()).ns) }
 }
 
 /// The mount namespace of the current task, which keeps it until it enters another or exits.

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 import klog
+import mountinfo
 import module
 import syscalls
 from forked import wait_until
@@ -230,3 +231,26 @@ def unused_after_close() -> None:
         state = [line.split()[4] for line in file if line.startswith("nsinspect ")]
     if state != ["Live"]:
         raise Failure(f"/proc/modules says {state}")
+
+
+@test
+def load_other_lines() -> None:
+    """A module that writes lines of mounts otherwise than the kernel says so, and has the kernel write them."""
+    module.ensure_unloaded()
+    log = klog.KernelLog()
+    check_equal("errno", _load_bytes(module.altered((b",nosuid", b",nosuit"))), 0)
+    said = "\n".join(log.new_lines())
+    for text in ("this kernel writes lines of mountinfo otherwise", "the module's line: ", ",nosuit", "the kernel's line: "):
+        if text not in said:
+            raise Failure(f"the log lacks {text!r}: {said}")
+    with open("/proc/self/mountinfo", "rb") as file:
+        wanted = [mountinfo.without_propagate_from(line) for line in file.read().splitlines()]
+    namespace = os.stat("/proc/self/ns/mnt").st_ino
+    mounts = module.ask_document(f"ns={namespace}").mounts_of(namespace)
+    lines = [mount.line for mount in mounts if mount.reach != "outside"]
+    check_equal("lines that the kernel writes", lines, wanted)
+    module.unload()
+    log.new_lines()
+    module.load()
+    if "lines of mountinfo" in "\n".join(log.new_lines()):
+        raise Failure("the module as it is says that the kernel writes other lines")
