@@ -38,7 +38,9 @@ pub(crate) fn check(sources: &mut Sources) -> Result {
             return Ok(());
         }
     }
-    pr_warn!("this kernel writes lines of mountinfo otherwise than the module; it will write them all\n");
+    pr_warn!(
+        "this kernel writes lines of mountinfo otherwise than the module; it will write them all\n"
+    );
     sources.let_kernel_write_lines();
     Ok(())
 }
@@ -55,7 +57,10 @@ fn are_equal(sources: &Sources) -> Result<bool> {
         // the first it is not known here where it is.
         if !line.is_cut && kernel_line.is_kernel_line && line.bytes != kernel_line.bytes {
             pr_warn!("the module's line: {}\n", BStr::from_bytes(line.bytes));
-            pr_warn!("the kernel's line: {}\n", BStr::from_bytes(kernel_line.bytes));
+            pr_warn!(
+                "the kernel's line: {}\n",
+                BStr::from_bytes(kernel_line.bytes)
+            );
             return Ok(false);
         }
     }

@@ -60,27 +60,27 @@ pub(crate) use mounts::{
     MountRecord,
     Reach, //
 };
+use paths::PathTree;
 pub(crate) use paths::{
     PathBuf,
     PathId, //
 };
-use paths::PathTree;
 use store::{
     ChunkedVec,
     HashKey,
     StringId,
     StringPool, //
 };
+use tasks::{
+    Collector,
+    Filter,
+    NsIdSet, //
+};
 pub(crate) use tasks::{
     Level,
     NamespaceSet,
     TaskRecord,
     Tasks, //
-};
-use tasks::{
-    Collector,
-    Filter,
-    NsIdSet, //
 };
 
 /// Where the kernel keeps what a snapshot shows, and how it is to be taken.
@@ -241,11 +241,7 @@ impl Snapshot {
             mnt: subject.mnt,
             threads: show.threads,
         };
-        let root = snapshot.add_tasks(
-            (sources, query, &budget),
-            upid_ns.as_ref(),
-            filter,
-        )?;
+        let root = snapshot.add_tasks((sources, query, &budget), upid_ns.as_ref(), filter)?;
         if is_one {
             let only = snapshot.tasks.only();
             subject.set = Some(only.and_then(|task| snapshot.tasks.set(task.set)).copied());

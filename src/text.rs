@@ -246,7 +246,9 @@ mod tests {
             let end = 900.min(begin + 64);
             assert!(window.end() == begin.max(end));
             let expected = whole.bytes_at(begin.min(900));
-            let expected = expected.get(..end.saturating_sub(begin)).unwrap_or_default();
+            let expected = expected
+                .get(..end.saturating_sub(begin))
+                .unwrap_or_default();
             assert!(window.bytes_at(begin) == expected);
             assert!(window.bytes_at(begin + 64).is_empty() && window.bytes_at(end).is_empty());
         }

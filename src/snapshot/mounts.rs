@@ -438,8 +438,7 @@ impl<'a> MountLists<'a> {
             if self.options.propagate_from && is_kept {
                 if let Some(of) = mount.master() {
                     let masters = &mut self.masters;
-                    let added =
-                        masters.add(of, strings, &mut self.names, &mut steps, BATCH_STEPS);
+                    let added = masters.add(of, strings, &mut self.names, &mut steps, BATCH_STEPS);
                     match added {
                         Ok(index) => master = index,
                         Err(CapacityExceeded) => return Ok(BatchEnd::Masters),
@@ -490,7 +489,11 @@ impl<'a> MountLists<'a> {
                     path: PathId::UNKNOWN,
                     way: what.names.way,
                     relation: what.relation,
-                    group: if what.flags.is_shared() { what.group } else { 0 },
+                    group: if what.flags.is_shared() {
+                        what.group
+                    } else {
+                        0
+                    },
                     master: described.master,
                     is_overmounted: what.is_overmounted,
                     has_mount_point: what.names.has_mount_point,
@@ -609,8 +612,7 @@ impl<'a> MountLists<'a> {
                 break;
             };
             place.path = path;
-            place.is_seen = is_root
-                || !has_escaped && parent.is_some_and(|parent| parent.is_seen);
+            place.is_seen = is_root || !has_escaped && parent.is_some_and(|parent| parent.is_seen);
             place.is_reachable = is_root || above && !(on_root && has_escaped);
             place.is_seen_by_subject = match entry.relation {
                 Relation::Inside => true,
@@ -662,11 +664,7 @@ impl<'a> MountLists<'a> {
     }
 
     /// Tells the records what was found out, and drops those that are not shown.
-    fn finish(
-        &mut self,
-        begin: usize,
-        records: &mut ChunkedVec<MountRecord>,
-    ) -> Result {
+    fn finish(&mut self, begin: usize, records: &mut ChunkedVec<MountRecord>) -> Result {
         let dominating = self.dominating_groups()?;
         // CAST: Indices into memory.
         let (mut from, mut to) = (begin as u32, begin as u32);

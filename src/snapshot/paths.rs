@@ -176,7 +176,6 @@ impl PathTree {
     pub(super) fn parent(&self, path: PathId) -> Option<PathId> {
         self.node(path).map(|node| node.parent)
     }
-
 }
 
 /// A path name that is spelled, and room for it.
@@ -237,7 +236,9 @@ impl PathBuf {
         let start = self.start.saturating_sub(len);
         let end = bytes.get(bytes.len().saturating_sub(len)..);
         if let (Some(place), Some(end)) = (self.room.get_mut(start..self.start), end) {
-            place.copy_from_slice(end);
+            for (to, from) in place.iter_mut().zip(end) {
+                *to = *from;
+            }
             self.start = start;
         }
         len == bytes.len()

@@ -615,7 +615,8 @@ impl StringPool {
         }
         self.spans.check_room(1)?;
         // What is left of the former pieces is too little.
-        let has_room = |chunk: &Vec<u8>| chunk.capacity().saturating_sub(chunk.len()) >= bytes.len();
+        let has_room =
+            |chunk: &Vec<u8>| chunk.capacity().saturating_sub(chunk.len()) >= bytes.len();
         let rest = self.chunks.get(self.current..).unwrap_or_default();
         let Some(ahead) = rest.iter().position(has_room) else {
             return Err(self.demand.exceed(bytes.len()));

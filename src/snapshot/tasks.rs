@@ -498,11 +498,7 @@ impl<'a> Collector<'a> {
         self.filter.threads && task.threads() > FEW_THREADS
     }
 
-    fn add_process(
-        &mut self,
-        task: &Task<'_>,
-        is_unlisted: bool,
-    ) -> Result<(), CapacityExceeded> {
+    fn add_process(&mut self, task: &Task<'_>, is_unlisted: bool) -> Result<(), CapacityExceeded> {
         // A thread that execs takes over its leader's place, and number. So the number is that of
         // the process, which stays, and the rest is whoever leads it now.
         let Some(pid) = task.signal_pid(PidType::Tgid) else {
@@ -545,11 +541,7 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    fn add_thread<'g>(
-        &mut self,
-        thread: &Task<'g>,
-        pid: &Pid<'g>,
-    ) -> Result<(), CapacityExceeded> {
+    fn add_thread<'g>(&mut self, thread: &Task<'g>, pid: &Pid<'g>) -> Result<(), CapacityExceeded> {
         self.steps = self.steps.saturating_add(1);
         self.tasks.threads.check_room(1)?;
         if let (_, Some(record)) = self.record(thread, pid)? {
@@ -627,12 +619,10 @@ impl<'a> Collector<'a> {
             begin = begin.or(Some(index));
         }
         let begin = begin.unwrap_or(0);
-        self.tasks
-            .chains
-            .find_or_push(innermost, || PidChain {
-                innermost,
-                levels: begin..begin.saturating_add(levels),
-            })
+        self.tasks.chains.find_or_push(innermost, || PidChain {
+            innermost,
+            levels: begin..begin.saturating_add(levels),
+        })
     }
 
     fn add_numbers(&mut self, task: &Task<'_>, pid: &Pid<'_>) -> Result<u32, CapacityExceeded> {
@@ -836,8 +826,10 @@ impl Tasks {
     /// Drops the records that the filter does not keep.
     pub(super) fn retain(&mut self, filter: Filter<'_>) {
         let sets = self.sets.items();
-        let keep =
-            |task: &TaskRecord| sets.get(task.set).is_some_and(|count| filter.keeps(&count.set));
+        let keep = |task: &TaskRecord| {
+            sets.get(task.set)
+                .is_some_and(|count| filter.keeps(&count.set))
+        };
         self.processes.retain(keep);
         self.threads.retain(keep);
     }
@@ -863,7 +855,10 @@ impl Tasks {
     }
 
     /// The numbers of a process or thread, from level 0 on.
-    pub(crate) fn levels(&self, task: &TaskRecord) -> impl ExactSizeIterator<Item = Level> + Clone + '_ {
+    pub(crate) fn levels(
+        &self,
+        task: &TaskRecord,
+    ) -> impl ExactSizeIterator<Item = Level> + Clone + '_ {
         let chain = self.chains.items().get(task.chain);
         let range = chain.map_or(0..0, |chain| chain.levels.clone());
         let (first, begin) = (task.numbers, range.start);

@@ -323,7 +323,9 @@ impl NameBuf {
         let start = self.start.saturating_sub(len);
         let end = bytes.get(bytes.len().saturating_sub(len)..);
         if let (Some(place), Some(end)) = (self.room.get_mut(start..self.start), end) {
-            place.copy_from_slice(end);
+            for (to, from) in place.iter_mut().zip(end) {
+                *to = *from;
+            }
             self.start = start;
         }
         len == bytes.len()

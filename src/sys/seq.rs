@@ -133,7 +133,7 @@ impl<'b> Seq<'b> {
         // SAFETY: By the type invariants the buffer is ours, and has `count` bytes, all written.
         let written =
             unsafe { core::slice::from_raw_parts_mut(self.raw.buf.cast::<u8>().add(from), len) };
-        self.raw.count = from + edit(written).min(len);
+        self.raw.count = from.saturating_add(edit(written).min(len));
     }
 
     /// Ends what a callback has written, which returned `result`. If there was something that it

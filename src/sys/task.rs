@@ -9,15 +9,15 @@
 use super::{
     bindings,
     cgroup::Cgroup,
-    namespace::{
-        Namespace,
-        NsId, //
-    },
     memory::{
         self,
         Vec, //
     },
     mount::MountNode,
+    namespace::{
+        Namespace,
+        NsId, //
+    },
     nsproxy::NsProxy,
     path::{
         PathRef,
@@ -118,17 +118,19 @@ impl TaskWalk {
         }
         self.anchors.reserve(ANCHORS, memory::charged())?;
         let rcu = rcu::read_lock();
-        let linked = self
-            .anchors
-            .iter()
-            .rposition(|anchor| self.list.is_linked(anchor));
-        let mut link = match linked.and_then(|index| self.anchors.get(index)) {
-            Some(anchor) => self.list.link_of(anchor.0.as_ptr()),
-            None => self.list.head(),
+        let mut kept = self.anchors.len();
+        let mut link = loop {
+            let last = kept.checked_sub(1).and_then(|last| self.anchors.get(last));
+            match last {
+                Some(anchor) if self.list.is_linked(anchor) => {
+                    break self.list.link_of(anchor.0.as_ptr());
+                }
+                Some(_) => kept = kept.saturating_sub(1),
+                None => break self.list.head(),
+            }
         };
         // What is pushed below is behind these. They are dropped, which may free them, once RCU is
         // left.
-        let kept = linked.map_or(0, |index| index.saturating_add(1));
         let old = self.anchors.len();
         if kept < old {
             steps::count(Step::Lost);
@@ -163,12 +165,11 @@ impl TaskWalk {
             }
             if visit != Visit::Next || passed % ANCHOR_DISTANCE == 0 {
                 if let Some(last) = last.take() {
-                    // There is room.
                     // SAFETY: It is a task of this section, whose count is not zero before the
                     // section ends: `delayed_put_task_struct()` drops the last one.
-                    let _ = self
-                        .anchors
-                        .push_within_capacity(unsafe { HeldTask::get(last) });
+                    let anchor = unsafe { HeldTask::get(last) };
+                    // There is room.
+                    let _ = self.anchors.push_within_capacity(anchor);
                 }
             }
             if visit != Visit::Next {

@@ -10,8 +10,7 @@
 
 use super::{
     super::{
-        bindings,
-        read_once,
+        bindings, read_once,
         seq::{
             Seq,
             CUT, //
@@ -55,17 +54,16 @@ impl Flags {
     const UNBINDABLE: u16 = 1 << 11;
     const KERNEL_LINE: u16 = 1 << 12;
 
-    /// How the options are spelled, of the bits from 0 on.
-    const OPTIONS: [&'static [u8]; 9] = [
-        b"ro",
-        b",nosuid",
-        b",nodev",
-        b",noexec",
-        b",noatime",
-        b",nodiratime",
-        b",relatime",
-        b",nosymfollow",
-        b",idmapped",
+    /// How the options are spelled, but for the first.
+    const OPTIONS: [(u16, &'static [u8]); 8] = [
+        (1 << 1, b",nosuid"),
+        (1 << 2, b",nodev"),
+        (1 << 3, b",noexec"),
+        (1 << 4, b",noatime"),
+        (1 << 5, b",nodiratime"),
+        (1 << 6, b",relatime"),
+        (1 << 7, b",nosymfollow"),
+        (Self::IDMAPPED, b",idmapped"),
     ];
 
     fn with(self, flag: u16, is_set: bool) -> Self {
@@ -79,11 +77,9 @@ impl Flags {
     /// The parts of the field of options, in their order.
     pub(crate) fn options(self) -> impl Iterator<Item = &'static [u8]> {
         let first: &'static [u8] = if self.has(1) { b"ro" } else { b"rw" };
-        let bits = Self::OPTIONS.into_iter().enumerate().skip(1);
-        let is_set = move |(bit, option): (usize, &'static [u8])| {
-            (self.0 >> bit & 1 != 0).then_some(option)
-        };
-        Iterator::chain(core::iter::once(first), bits.filter_map(is_set))
+        let others = const { &Self::OPTIONS }.iter();
+        let set = others.filter_map(move |(flag, option)| self.has(*flag).then_some(*option));
+        Iterator::chain(core::iter::once(first), set)
     }
 
     /// It has peers, or had. C: `IS_MNT_SHARED()`.
