@@ -280,10 +280,10 @@ impl Renderer {
         let record = *self.snapshot.mounts().get(index as u32)?;
         self.window.restart(0, 0);
         self.next = (0, 0);
-        let page = Page {
+        let writer = RecordWriter {
             snapshot: &self.snapshot,
         };
-        page.render_mount(&record, &mut self.scratch, &mut self.window);
+        writer.render_mount(&record, &mut self.scratch, &mut self.window);
         let is_kernel_line = record.flags.is_kernel_line();
         Some(MountText {
             bytes: self.window.bytes_at(0),
@@ -375,7 +375,7 @@ impl Renderer {
     fn render(&mut self, record: usize) {
         let (to, scratch) = (&mut self.window, &mut self.scratch);
         let (snapshot, counts) = (&self.snapshot, &self.counts);
-        let page = Page { snapshot };
+        let writer = RecordWriter { snapshot };
         let Some(mut index) = record.checked_sub(1) else {
             to.push(b"nsinspect 1");
             fields!(to, release: Escaped(system::release()), uptime: snapshot.uptime);
@@ -385,28 +385,28 @@ impl Renderer {
         // CAST: Indices into memory.
         if index < counts.namespaces {
             if let Some(ns) = snapshot.namespaces().get(index as u32) {
-                page.render_ns(ns, scratch, to);
+                writer.render_ns(ns, scratch, to);
             }
             return;
         }
         index = index.wrapping_sub(counts.namespaces);
         if index < counts.tasks {
             if let Some(task) = snapshot.tasks().processes().get(index as u32) {
-                page.render_task(task, scratch, to);
+                writer.render_task(task, scratch, to);
             }
             return;
         }
         index = index.wrapping_sub(counts.tasks);
         if index < counts.threads {
             if let Some(thread) = snapshot.tasks().threads().get(index as u32) {
-                page.render_thread(thread, scratch, to);
+                writer.render_thread(thread, scratch, to);
             }
             return;
         }
         index = index.wrapping_sub(counts.threads);
         if index < counts.mounts {
             if let Some(mount) = snapshot.mounts().get(index as u32) {
-                page.render_mount(mount, scratch, to);
+                writer.render_mount(mount, scratch, to);
             }
             return;
         }
@@ -473,11 +473,11 @@ impl RenderedSets {
 }
 
 /// Writes the records of a snapshot.
-struct Page<'a> {
+struct RecordWriter<'a> {
     snapshot: &'a Snapshot,
 }
 
-impl Page<'_> {
+impl RecordWriter<'_> {
     fn render_ns(&self, ns: &NsRecord, scratch: &mut Scratch, to: &mut Window) {
         to.push(b"ns ");
         to.push(ns.kind.name().as_bytes());

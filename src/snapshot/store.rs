@@ -69,6 +69,9 @@ impl Demand {
 /// without wasting any.
 const CHUNK_BYTES: usize = 8192;
 
+/// Size of the first piece, at least, in bytes, as long as it is the only one.
+const FIRST_BYTES: usize = 256;
+
 /// A vector in pieces, so that it grows without being moved.
 pub(crate) struct ChunkedVec<T> {
     /// The first [`ChunkedVec::PER_CHUNK`] items. Only this piece can be smaller than others.
@@ -129,7 +132,9 @@ impl<T> ChunkedVec<T> {
         let wanted = self.len.saturating_add(more);
         if wanted > self.first.capacity() && self.first.capacity() < Self::PER_CHUNK {
             let old = self.first.capacity();
-            let twice = old.saturating_mul(2).max(wanted).min(Self::PER_CHUNK);
+            let least = FIRST_BYTES / size_of::<T>();
+            let twice = old.saturating_mul(2).max(wanted).max(least);
+            let twice = twice.min(Self::PER_CHUNK);
             budget.take::<T>(twice)?;
             // Exactly so much, which `Vec::reserve()` does not promise.
             let mut first = Vec::with_capacity(twice, charged())?;
