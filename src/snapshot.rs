@@ -432,6 +432,7 @@ impl Snapshot {
             }
             self.namespaces.add(record, budget)?;
         }
+        lists.release();
         Ok(())
     }
 

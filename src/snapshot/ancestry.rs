@@ -262,7 +262,14 @@ impl Ancestry {
                 Ok(())
             })?;
         }
+        climb.release(budget);
         Ok(())
+    }
+
+    /// Frees its memory, and gives it back to the budget.
+    pub(super) fn release(self, budget: &Budget) {
+        self.links.release(budget);
+        self.paths.release(budget);
     }
 
     /// How many there are.

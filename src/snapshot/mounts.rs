@@ -339,7 +339,8 @@ impl<'a> MountLists<'a> {
             self.order.clear();
             records.truncate(begin);
             if self.options.propagate_from {
-                self.masters = Ancestry::new(self.key);
+                let masters = Ancestry::new(self.key);
+                core::mem::replace(&mut self.masters, masters).release(self.budget);
             }
             let may_repeat = repeats < MAX_REPEATS;
             let names = (&mut *strings, &mut *tree);
@@ -585,6 +586,7 @@ impl<'a> MountLists<'a> {
                 Ok(())
             })?;
         }
+        climb.release(budget);
         for at in 0..len {
             let Some(index) = order.get(at).copied() else {
                 break;
@@ -660,6 +662,7 @@ impl<'a> MountLists<'a> {
                 place.is_led_to = is_led_to;
             }
         }
+        mounted_on.release(self.budget);
         Ok(())
     }
 
@@ -692,6 +695,7 @@ impl<'a> MountLists<'a> {
         }
         // CAST: An index into memory.
         records.truncate(to as usize);
+        dominating.release(self.budget);
         Ok(())
     }
 
@@ -730,7 +734,15 @@ impl<'a> MountLists<'a> {
                 Ok(())
             })?;
         }
+        climb.release(self.budget);
+        reachable.release(self.budget);
         Ok(dominating)
+    }
+
+    /// Frees what is needed for one list only, and gives it back to the budget.
+    pub(super) fn release(self) {
+        self.entries.release(self.budget);
+        self.order.release(self.budget);
     }
 
     /// Whether a mount namespace has a mount of a device.

@@ -290,6 +290,12 @@ impl Climb {
         })
     }
 
+    /// Frees its memory, and gives it back to the budget.
+    pub(super) fn release(self, budget: &Budget) {
+        self.known.release(budget);
+        self.way.release(budget);
+    }
+
     /// Calls `visit` for all that `one` lies below, and then for `one`, in that order, but only for
     /// those for which it has not been called before.
     ///

@@ -246,6 +246,12 @@ impl<T> ChunkedVec<T> {
         self.len = self.len.min(len);
     }
 
+    /// Frees its memory, and gives it back to the budget.
+    pub(super) fn release(self, budget: &Budget) {
+        budget.give_back::<T>(self.capacity());
+        budget.give_back::<Vec<T>>(self.rest.len());
+    }
+
     /// Drops all items.
     pub(super) fn clear(&mut self) {
         self.truncate(0);
@@ -451,6 +457,12 @@ impl<T: Keyed> Interner<T> {
         self.places.reserve(wanted, budget, items.len(), |index| {
             Some(T::hash(&items.get(index)?.key(), key.hasher()).finish())
         })
+    }
+
+    /// Frees its memory, and gives it back to the budget.
+    pub(super) fn release(self, budget: &Budget) {
+        self.items.release(budget);
+        budget.give_back::<u32>(self.places.0.len());
     }
 
     /// Checks whether `more` items fit; if not, notes it for [`Interner::reserve`].
@@ -761,6 +773,9 @@ mod tests {
         let error = (0..10_000_u64).find_map(|number| all.add(number, &budget).err());
         assert!(error == Some(EFBIG));
         assert!(all.len() == 2048);
+        all.release(&budget);
+        let mut again = ChunkedVec::new(4);
+        assert!((0..2048_u64).all(|number| again.add(number, &budget).is_ok()));
         Ok(())
     }
 }
