@@ -110,8 +110,8 @@ pub(crate) struct Window {
     used: usize,
     /// Bytes that are still to be written before the window begins.
     skip: usize,
-    /// Where in the text the next byte goes.
-    position: usize,
+    /// Bytes that were written behind its end.
+    lost: usize,
 }
 
 impl Window {
@@ -126,7 +126,7 @@ impl Window {
             begin: 0,
             used: 0,
             skip: 0,
-            position: 0,
+            lost: 0,
         })
     }
 
@@ -134,15 +134,14 @@ impl Window {
     /// behind that.
     pub(crate) fn restart(&mut self, begin: usize, position: usize) {
         self.begin = begin;
-        self.used = 0;
-        self.position = position;
         self.skip = begin.saturating_sub(position);
+        self.used = 0;
+        self.lost = 0;
     }
 
     /// Appends bytes to the text.
     #[inline(always)]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.position = self.position.wrapping_add(bytes.len());
         let end = self.used.wrapping_add(bytes.len());
         match self.room.get_mut(self.used..end) {
             Some(room) if self.skip == 0 => {
@@ -159,15 +158,20 @@ impl Window {
         self.skip = self.skip.saturating_sub(skipped);
         let bytes = bytes.get(skipped..).unwrap_or_default();
         let room = self.room.get_mut(self.used..).unwrap_or_default();
+        let kept = bytes.len().min(room.len());
         for (to, from) in room.iter_mut().zip(bytes) {
             *to = *from;
-            self.used = self.used.saturating_add(1);
         }
+        self.used = self.used.saturating_add(kept);
+        self.lost = self.lost.saturating_add(bytes.len().saturating_sub(kept));
     }
 
     /// Where in the text the next byte goes.
     pub(crate) fn position(&self) -> usize {
-        self.position
+        self.begin
+            .wrapping_sub(self.skip)
+            .wrapping_add(self.used)
+            .wrapping_add(self.lost)
     }
 
     /// How many bytes there is room for.

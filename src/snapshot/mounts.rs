@@ -83,7 +83,7 @@ const BATCH_BYTES: usize = 4096;
 /// Directories and masters after which a batch ends.
 const BATCH_STEPS: usize = 2048;
 
-/// Nanoseconds after which a batch ends: callbacks, and the kernel's own function, may take long.
+/// Nanoseconds after which a batch ends where the kernel's own function writes: it may take long.
 const BATCH_TIME: u64 = 500_000;
 
 /// How often a list is read again that changed meanwhile.
@@ -423,7 +423,8 @@ impl<'a> MountLists<'a> {
         strings: &mut StringPool,
     ) -> Result<BatchEnd> {
         self.batch.clear();
-        let began = system::stopwatch();
+        // The clock is slow on some machines, so it is not looked at without need.
+        let began = self.options.has_kernel_write().then(system::stopwatch);
         let mut steps = 0_usize;
         let mut seq = self.buf.begin(self.file);
         for mount in sem.mounts() {
@@ -455,7 +456,9 @@ impl<'a> MountLists<'a> {
             if self.batch.len() >= BATCH
                 || seq.position() >= BATCH_BYTES
                 || steps >= BATCH_STEPS
-                || system::stopwatch().wrapping_sub(began) >= BATCH_TIME
+                || began.is_some_and(|began| {
+                    system::stopwatch().wrapping_sub(began) >= BATCH_TIME
+                })
             {
                 return Ok(BatchEnd::Enough);
             }
@@ -563,11 +566,17 @@ impl<'a> MountLists<'a> {
     fn find_paths(&mut self, tree: &mut PathTree) -> Result {
         // CAST: There are no more than an index can say.
         let len = self.entries.len() as u32;
+        // Many have the same parent as the one before.
+        let mut last = (0, NONE);
         for index in 0..len {
-            let parent = self.entries.get(index).map(|entry| entry.parent);
-            let above = parent.and_then(|parent| self.find(parent)).unwrap_or(NONE);
+            let Some(parent) = self.entries.get(index).map(|entry| entry.parent) else {
+                break;
+            };
+            if parent != last.0 {
+                last = (parent, self.find(parent).unwrap_or(NONE));
+            }
             if let Some(entry) = self.entries.get_mut(index) {
-                entry.above = above;
+                entry.above = last.1;
             }
         }
         let (entries, order, budget) = (&mut self.entries, &mut self.order, self.budget);

@@ -147,6 +147,13 @@ impl Options {
     }
 }
 
+impl Options {
+    /// Whether the kernel's own function writes lines, or parts of them.
+    pub(crate) fn has_kernel_write(&self) -> bool {
+        self.labels || self.kernel_lines
+    }
+}
+
 /// Cuts the newline off a line that the kernel wrote, and returns how long it is then.
 fn trim(line: &mut [u8]) -> usize {
     line.strip_suffix(b"\n").map_or(line.len(), <[u8]>::len)
