@@ -187,7 +187,7 @@ const MAX_WINDOW: usize = 32 * 1024;
 const MIN_WINDOW: usize = 2 * 1024;
 
 /// About how many bytes a record has; only the size of the window depends on it.
-const USUAL_RECORD: usize = 512;
+const USUAL_RECORD: usize = 384;
 
 /// Records of which one is noted where it begins.
 const MARK_DISTANCE: usize = 64;
@@ -265,7 +265,7 @@ impl Renderer {
             marks: Vec::with_capacity(records / MARK_DISTANCE, charged())?,
             scratch: Scratch {
                 path: PathBuf::new()?,
-                sets: RenderedSets::new(if records > MARK_DISTANCE { SETS } else { 1 })?,
+                sets: RenderedSets::new(if records > MARK_DISTANCE { SETS } else { 0 })?,
             },
             snapshot,
             counts,
@@ -459,6 +459,10 @@ impl RenderedSets {
         // CAST: An index into memory.
         let place = (index as usize).checked_rem(self.places.len());
         let Some(place) = place.and_then(|place| self.places.get_mut(place)) else {
+            // So few records are written faster without.
+            if let Some(set) = set {
+                render_set(set, to);
+            }
             return;
         };
         if place.set != Some(index) {

@@ -382,6 +382,7 @@ impl Snapshot {
         let namespaces = sources
             .namespaces
             .collect(|kind, id| (show.ns || kind == Kind::Mnt) && subject.has(id))?;
+        self.namespaces.reserve_more(namespaces.len(), budget)?;
         let mut names = NameBuf::new()?;
         let options = Options::of_system(query.propagate_from, sources.kernel_lines);
         let mut lists = MountLists::new(&sources.mounts, file, options, budget, sources.key)?;

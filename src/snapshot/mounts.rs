@@ -456,9 +456,7 @@ impl<'a> MountLists<'a> {
             if self.batch.len() >= BATCH
                 || seq.position() >= BATCH_BYTES
                 || steps >= BATCH_STEPS
-                || began.is_some_and(|began| {
-                    system::stopwatch().wrapping_sub(began) >= BATCH_TIME
-                })
+                || began.is_some_and(|began| system::stopwatch().wrapping_sub(began) >= BATCH_TIME)
             {
                 return Ok(BatchEnd::Enough);
             }
@@ -475,6 +473,8 @@ impl<'a> MountLists<'a> {
         tree: &mut PathTree,
     ) -> Result<u64> {
         let mut next = 0;
+        self.entries.reserve_more(self.batch.len(), self.budget)?;
+        records.reserve_more(self.batch.len(), self.budget)?;
         for described in &self.batch {
             let what = &described.what;
             let from = match what.names.way {

@@ -183,6 +183,8 @@ type SetKey = [u64; 10];
 struct SetCount {
     key: SetKey,
     set: NamespaceSet,
+    /// Which of all chains of pid namespaces.
+    chain: u32,
     tasks: u32,
 }
 
@@ -289,8 +291,6 @@ pub(crate) struct TaskRecord {
     pub(crate) threads: u32,
     /// Which of all sets of namespaces.
     pub(crate) set: u32,
-    /// Which of all chains of pid namespaces.
-    chain: u32,
     /// Which of all roots; [`NONE`] once the task has given it back.
     root: u32,
     /// Which of all cgroups.
@@ -330,9 +330,15 @@ pub(super) struct Collector<'a> {
     filter: Filter<'a>,
     /// The numbers of all processes that the walk came across, kept or not.
     visited: PidBitmap,
+    /// A single process is collected, and nobody asks which ones were.
+    is_one: bool,
     /// The same for the threads of the process whose threads are walked in sections of their own.
     visited_threads: PidBitmap,
     names: NameBuf,
+    /// The set of namespaces, and the cgroup, that were met last. Most processes have the same as the
+    /// one before.
+    recent_set: Option<(SetKey, u32)>,
+    recent_cgroup: Option<(u64, u32)>,
     recent_roots: [Option<RecentRoot>; RECENT_ROOTS],
     next_recent_root: usize,
     /// Steps that were taken in the current section.
@@ -364,6 +370,9 @@ impl<'a> Collector<'a> {
             budget,
             filter,
             visited: PidBitmap::new(),
+            is_one: false,
+            recent_set: None,
+            recent_cgroup: None,
             visited_threads: PidBitmap::new(),
             names: NameBuf::new()?,
             recent_roots: [None; RECENT_ROOTS],
@@ -425,6 +434,7 @@ impl<'a> Collector<'a> {
     ) -> Result<(Box<Tasks>, Option<PathRef>)> {
         let mut many_threads = None;
         let mut root = None;
+        self.is_one = true;
         loop {
             self.begin_section()?;
             let rcu = rcu::read_lock();
@@ -457,7 +467,9 @@ impl<'a> Collector<'a> {
         let budget = self.budget;
         self.steps = 0;
         self.recent_roots = [None; RECENT_ROOTS];
-        self.visited.reserve(budget)?;
+        if !self.is_one {
+            self.visited.reserve(budget)?;
+        }
         self.strings.reserve(budget)?;
         self.tasks.reserve(budget)
     }
@@ -516,9 +528,11 @@ impl<'a> Collector<'a> {
             }
         }
         // From here on there is room for all.
-        self.visited.insert(task.tgid()).inspect_err(|_| {
-            self.tasks.threads.truncate(threads);
-        })?;
+        if !self.is_one {
+            self.visited.insert(task.tgid()).inspect_err(|_| {
+                self.tasks.threads.truncate(threads);
+            })?;
+        }
         let (set, record) = record;
         if let Some(count) = self.tasks.sets.items_mut().get_mut(set) {
             count.tasks = count.tasks.saturating_add(1);
@@ -568,14 +582,10 @@ impl<'a> Collector<'a> {
         let is_in_own_ns = root.is_some_and(|root| lock.is_in_mnt_ns(&root.mount()));
         drop(lock);
         let key = set.ids();
-        let index = self
-            .tasks
-            .sets
-            .find_or_push(key, || SetCount { key, set, tasks: 0 })?;
+        let index = self.add_set(pid, key, set)?;
         if !self.filter.keeps(&set) {
             return Ok((index, None));
         }
-        let chain = self.add_chain(pid, &set)?;
         let root = match root {
             Some(root) => self.add_root(&root)?,
             None => NONE,
@@ -594,11 +604,36 @@ impl<'a> Collector<'a> {
             is_unlisted: false,
             start: task.start_boottime(),
             set: index,
-            chain,
             root,
             is_in_own_ns,
         };
         Ok((index, Some(record)))
+    }
+
+    /// Which of all sets of namespaces it is.
+    fn add_set(
+        &mut self,
+        pid: &Pid<'_>,
+        key: SetKey,
+        set: NamespaceSet,
+    ) -> Result<u32, CapacityExceeded> {
+        if let Some((_, index)) = self.recent_set.filter(|(recent, _)| *recent == key) {
+            return Ok(index);
+        }
+        let index = match self.tasks.sets.find(&key) {
+            Some(index) => index,
+            None => {
+                let chain = self.add_chain(pid, &set)?;
+                self.tasks.sets.find_or_push(key, || SetCount {
+                    key,
+                    set,
+                    chain,
+                    tasks: 0,
+                })?
+            }
+        };
+        self.recent_set = Some((key, index));
+        Ok(index)
     }
 
     /// The pid namespaces that the numbers are valid in.
@@ -682,13 +717,19 @@ impl<'a> Collector<'a> {
 
     /// Which of all cgroups it is.
     fn add_cgroup(&mut self, cgroup: Cgroup<'_>) -> Result<u32, CapacityExceeded> {
-        self.tasks.cgroups.add(
+        let id = cgroup.id();
+        if let Some((_, index)) = self.recent_cgroup.filter(|(recent, _)| *recent == id) {
+            return Ok(index);
+        }
+        let index = self.tasks.cgroups.add(
             cgroup,
             self.strings,
             &mut self.names,
             &mut self.steps,
             SECTION_STEPS,
-        )
+        )?;
+        self.recent_cgroup = Some((id, index));
+        Ok(index)
     }
 
     /// Looks for processes that can be found by their number, but are not on the task list, and adds
@@ -859,7 +900,8 @@ impl Tasks {
         &self,
         task: &TaskRecord,
     ) -> impl ExactSizeIterator<Item = Level> + Clone + '_ {
-        let chain = self.chains.items().get(task.chain);
+        let set = self.sets.items().get(task.set);
+        let chain = set.and_then(|set| self.chains.items().get(set.chain));
         let range = chain.map_or(0..0, |chain| chain.levels.clone());
         let (first, begin) = (task.numbers, range.start);
         range.map(move |index| Level {

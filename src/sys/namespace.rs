@@ -191,7 +191,8 @@ impl List {
             if is_being_killed() {
                 return Err(EINTR);
             }
-            all.reserve(SECTION, memory::charged())?;
+            // As many as there are: little for few, and soon enough for many.
+            all.reserve(all.len().clamp(16, SECTION), memory::charged())?;
             let rcu = rcu::read_lock();
             let mut iter = match bookmark.as_ref().or(all.last().filter(|_| is_begun)) {
                 Some(last) => self.iter_after(last, &rcu),
