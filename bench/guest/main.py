@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: GPL-2.0
 """The benchmark's part in the guest: measures, as root, with the module loaded.
 
-Leaves in /results: report.md, results.csv, rounds.csv, plot.svg; or the profiles.
+Leaves in /results: report.md, results.csv, rounds.csv, plot.svg; or the profiles. With another
+build of the module to compare with, no module is loaded, and report.md and pairs.csv are left.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
 
 import measure
+import paired
 import plot
 import profiling
 import report
@@ -102,11 +105,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measures nsinspect on the running kernel.")
     parser.add_argument("--quick", action="store_true", help="small scenes, few rounds")
     parser.add_argument("--profile", action="store_true", help="profile reads instead")
+    parser.add_argument("--base", type=Path, metavar="KO", help="compare with this build of the module")
     options = parser.parse_args()
+    sizes = measure.QUICK if options.quick else measure.ALL
     if options.profile:
         profiling.profile(RESULTS)
+    elif options.base:
+        builds = paired.Builds(options.base, Path(os.environ["NSINSPECT_KO"]))
+        paired.compare(sizes, builds, RESULTS)
     else:
-        _bench(measure.QUICK if options.quick else measure.ALL)
+        _bench(sizes)
     return 0
 
 

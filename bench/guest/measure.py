@@ -85,6 +85,8 @@ class Sizes:
     mounts: int = 40
     slaves: int = 1000
     rounds: int = 7
+    pairs: int = 15
+    """Of turns, where two builds are compared."""
 
     @property
     def total_mounts(self) -> tuple[int, int]:
@@ -102,7 +104,7 @@ class Sizes:
 
 
 ALL = Sizes((100, 1000, 8000, 16000), few_mounts=20, many_mounts=200)
-QUICK = Sizes((100, 200, 400, 800), few_mounts=20, many_mounts=40, slaves=100, rounds=3)
+QUICK = Sizes((100, 200, 400, 800), few_mounts=20, many_mounts=40, slaves=100, rounds=3, pairs=4)
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,11 @@ def set_up() -> None:
     subprocess.run(["mount", "-t", "bpf", "bpf", _ITERATOR.parent], check=True)
     program = scene.PROGRAMS / "tasks.bpf.o"
     subprocess.run(["bpftool", "iter", "pin", program, _ITERATOR], check=True)
+    account_memory()
+
+
+def account_memory() -> None:
+    """Has the kernel keep account of the memory of cgroups."""
     Path("/sys/fs/cgroup/cgroup.subtree_control").write_text("+memory", encoding="ascii")
 
 
