@@ -58,7 +58,7 @@ impl Below for MountNode<'_> {
 
     fn up(&self, names: &mut NameBuf) -> Option<(Self, WayUp, usize)> {
         let (parent, found) = MountNode::up(self, names)?;
-        Some((parent, found.way, found.steps))
+        Some((parent, found.way, found.steps as usize))
     }
 }
 

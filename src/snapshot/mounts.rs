@@ -165,6 +165,14 @@ struct Entry {
     is_seen_by_subject: bool,
 }
 
+impl Entry {
+    /// Whether a lookup that comes to this mount comes to one that is mounted on it at `path`, if
+    /// nothing covers a directory in between.
+    fn leads_to(&self, path: PathId) -> bool {
+        self.is_led_to && (path == self.path || !self.is_overmounted)
+    }
+}
+
 /// An index that stands for nothing.
 const NONE: u32 = u32::MAX;
 
@@ -239,6 +247,9 @@ pub(super) struct MountLists<'a> {
     /// The entries, each behind the one that it is mounted on.
     order: ChunkedVec<u32>,
     masters: Ancestry,
+    /// The mounted directory and the tail that were added last: many mounts have the same as the one
+    /// before.
+    recent: [Option<StringId>; 2],
 }
 
 /// A mount of a batch.
@@ -307,6 +318,7 @@ impl<'a> MountLists<'a> {
             entries: ChunkedVec::new(0),
             order: ChunkedVec::new(0),
             masters: Ancestry::new(key),
+            recent: [None; 2],
         })
     }
 
@@ -353,8 +365,7 @@ impl<'a> MountLists<'a> {
                 }
             }
         };
-        self.find_paths(tree)?;
-        self.find_reach(tree)?;
+        self.find_paths(strings, tree)?;
         self.finish(begin, records)?;
         Ok(head)
     }
@@ -435,7 +446,7 @@ impl<'a> MountLists<'a> {
             let Some(what) = described else {
                 return Ok(BatchEnd::Buffer);
             };
-            steps = steps.saturating_add(what.names.steps);
+            steps = steps.saturating_add(what.names.steps as usize);
             let mut master = NONE;
             if self.options.propagate_from && is_kept {
                 if let Some(of) = mount.master() {
@@ -481,7 +492,7 @@ impl<'a> MountLists<'a> {
                 WayUp::AtRoot => PathId::TOP,
                 WayUp::Escaped | WayUp::Cut => PathId::UNKNOWN,
             };
-            let point = self.buf.get(what.point.clone());
+            let point = self.buf.get(what.point());
             let point = tree.add(from, point, strings, self.budget)?;
             self.entries.add(
                 Entry {
@@ -509,7 +520,7 @@ impl<'a> MountLists<'a> {
                 self.budget,
             )?;
             if described.is_kept {
-                let root = self.buf.get(what.root.clone());
+                let root = self.buf.get(what.root());
                 let mut cut = Vec::new();
                 let root = match end_of_path(root) {
                     Some(end) => {
@@ -519,6 +530,7 @@ impl<'a> MountLists<'a> {
                     }
                     None => root,
                 };
+                let tail = self.buf.get(what.tail());
                 let (major, minor) = what.device;
                 let record = MountRecord {
                     id: what.id,
@@ -532,8 +544,8 @@ impl<'a> MountLists<'a> {
                     master: what.master,
                     propagate_from: 0,
                     point: PathId::UNKNOWN,
-                    root: strings.add(root, self.budget)?,
-                    tail: strings.add(self.buf.get(what.tail.clone()), self.budget)?,
+                    root: add_recent(&mut self.recent[0], root, strings, self.budget)?,
+                    tail: add_recent(&mut self.recent[1], tail, strings, self.budget)?,
                     flags: what.flags,
                     reach: Reach::Outside,
                 };
@@ -561,13 +573,14 @@ impl<'a> MountLists<'a> {
         Some(from)
     }
 
-    /// Finds out where each mount is mounted, and whether the root of the namespace, and that of the
-    /// process that was asked for, are on the way up.
-    fn find_paths(&mut self, tree: &mut PathTree) -> Result {
+    /// Finds out where each mount is mounted, and who can get there.
+    fn find_paths(&mut self, strings: &mut StringPool, tree: &mut PathTree) -> Result {
         // CAST: There are no more than an index can say.
         let len = self.entries.len() as u32;
-        // Many have the same parent as the one before.
+        // Many have the same parent as the one before, and most come after it.
         let mut last = (0, NONE);
+        let mut is_in_order = true;
+        let mut has_mount_points = false;
         for index in 0..len {
             let Some(parent) = self.entries.get(index).map(|entry| entry.parent) else {
                 break;
@@ -577,12 +590,35 @@ impl<'a> MountLists<'a> {
             }
             if let Some(entry) = self.entries.get_mut(index) {
                 entry.above = last.1;
+                is_in_order &= last.1 == NONE || last.1 <= index;
+                has_mount_points |= entry.has_mount_point;
             }
         }
-        let (entries, order, budget) = (&mut self.entries, &mut self.order, self.budget);
+        if is_in_order {
+            for index in 0..len {
+                self.find_path(index, tree)?;
+            }
+        } else {
+            self.find_order()?;
+            for at in 0..len {
+                if let Some(index) = self.order.get(at).copied() {
+                    self.find_path(index, tree)?;
+                }
+            }
+        }
+        if has_mount_points {
+            self.find_covered(is_in_order, strings, tree)?;
+        }
+        Ok(())
+    }
+
+    /// Orders the entries so that each comes behind the one that it is mounted on.
+    fn find_order(&mut self) -> Result {
+        let (entries, order, budget) = (&self.entries, &mut self.order, self.budget);
         let mut climb = Climb::new(entries.len(), budget)?;
         order.reserve_more(entries.len(), budget)?;
-        for index in 0..len {
+        // CAST: There are no more than an index can say.
+        for index in 0..entries.len() as u32 {
             let above = |index| match entries.get(index) {
                 Some(entry) if entry.above != index && entry.above != NONE => {
                     Above::Item(entry.above)
@@ -596,82 +632,105 @@ impl<'a> MountLists<'a> {
             })?;
         }
         climb.release(budget);
-        for at in 0..len {
-            let Some(index) = order.get(at).copied() else {
-                break;
-            };
-            let Some(entry) = entries.get(index).copied() else {
-                break;
-            };
-            let is_top = entry.above == index;
-            // In a circle, or below a mount that is not on the list, nothing is known of the parent.
-            let parent = entries.get(entry.above).copied().filter(|_| !is_top);
-            let above = parent.map_or(PathId::UNKNOWN, |parent| parent.path);
-            let path = match entry.way {
-                WayUp::Escaped => PathId::UNKNOWN,
-                _ if is_top => PathId::TOP,
-                WayUp::AtRoot => tree.graft(above, entry.point, budget)?,
-                WayUp::Cut => entry.point,
-            };
-            let is_ns_root =
-                |entry: &Entry, path: PathId| path == PathId::TOP && !entry.is_overmounted;
-            let is_root = is_ns_root(&entry, path);
-            let has_escaped = entry.way == WayUp::Escaped;
-            let on_root = parent.is_some_and(|parent| is_ns_root(&parent, parent.path));
-            let above = parent.is_some_and(|parent| parent.is_reachable);
-            let Some(place) = entries.get_mut(index) else {
-                break;
-            };
-            place.path = path;
-            place.is_seen = is_root || !has_escaped && parent.is_some_and(|parent| parent.is_seen);
-            place.is_reachable = is_root || above && !(on_root && has_escaped);
-            place.is_seen_by_subject = match entry.relation {
-                Relation::Inside => true,
-                Relation::Outside => false,
-                Relation::OnSameMount(is_below) => is_below,
-                Relation::AsParent => {
-                    !has_escaped && parent.is_some_and(|parent| parent.is_seen_by_subject)
-                }
-            };
+        Ok(())
+    }
+
+    /// Finds out where a mount is mounted, once that is known of the one that it is mounted on, and
+    /// what follows from that, unless a directory is covered.
+    fn find_path(&mut self, index: u32, tree: &mut PathTree) -> Result {
+        let Some(entry) = self.entries.get(index).copied() else {
+            return Ok(());
+        };
+        let is_top = entry.above == index;
+        // In a circle, or below a mount that is not on the list, nothing is known of the parent.
+        let parent = self.entries.get(entry.above).filter(|_| !is_top);
+        let path = match entry.way {
+            WayUp::Escaped => PathId::UNKNOWN,
+            _ if is_top => PathId::TOP,
+            WayUp::AtRoot => {
+                let above = parent.map_or(PathId::UNKNOWN, |parent| parent.path);
+                tree.graft(above, entry.point, self.budget)?
+            }
+            WayUp::Cut => entry.point,
+        };
+        // The topmost of those that are mounted on the root of the next, down to that of the namespace.
+        let is_ns_root = |entry: &Entry, path: PathId| path == PathId::TOP && !entry.is_overmounted;
+        let is_root = is_ns_root(&entry, path);
+        let has_escaped = entry.way == WayUp::Escaped;
+        let on_root = parent.is_some_and(|parent| is_ns_root(parent, parent.path));
+        let is_seen = is_root || !has_escaped && parent.is_some_and(|parent| parent.is_seen);
+        let is_reachable = is_root
+            || parent.is_some_and(|parent| parent.is_reachable) && !(on_root && has_escaped);
+        let is_led_to = is_root || is_seen && parent.is_some_and(|parent| parent.leads_to(path));
+        let is_seen_by_subject = match entry.relation {
+            Relation::Inside => true,
+            Relation::Outside => false,
+            Relation::OnSameMount(is_below) => is_below,
+            Relation::AsParent => {
+                !has_escaped && parent.is_some_and(|parent| parent.is_seen_by_subject)
+            }
+        };
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.path = path;
+            entry.is_seen = is_seen;
+            entry.is_reachable = is_reachable;
+            entry.is_led_to = is_led_to;
+            entry.is_seen_by_subject = is_seen_by_subject;
         }
         Ok(())
     }
 
-    /// Finds out whether a lookup of each mount's path leads to it.
-    fn find_reach(&mut self, tree: &PathTree) -> Result {
+    /// Finds out which paths do not lead to their mounts, because a directory on the way is another
+    /// mount's mount point; and those below.
+    fn find_covered(
+        &mut self,
+        is_in_order: bool,
+        strings: &mut StringPool,
+        tree: &mut PathTree,
+    ) -> Result {
+        let mut canonical = ChunkedVec::new(0);
         let mut mounted_on = Interner::new(64, self.key);
-        if self.entries.iter().any(|entry| entry.has_mount_point) {
-            for entry in self.entries.iter() {
-                let key = MountedOn {
-                    entry: entry.above,
-                    path: entry.path,
-                };
-                mounted_on.find_or_add(key, self.budget, || key)?;
-            }
+        canonical.reserve_more(self.entries.len(), self.budget)?;
+        for entry in self.entries.iter() {
+            let path = tree.canonical(entry.path, strings, self.budget)?;
+            let key = MountedOn {
+                entry: entry.above,
+                path,
+            };
+            mounted_on.find_or_add(key, self.budget, || key)?;
+            // There is room for all.
+            let _ = canonical.push(path);
         }
-        for index in self.order.iter() {
-            let Some(entry) = self.entries.get(*index).copied() else {
+        // CAST: There are no more than an index can say.
+        for at in 0..self.entries.len() as u32 {
+            let index = if is_in_order {
+                at
+            } else {
+                self.order.get(at).copied().unwrap_or(NONE)
+            };
+            let Some(entry) = self.entries.get(index).copied() else {
                 break;
             };
-            let is_led_to = if !entry.is_seen {
-                false
-            } else if entry.path == PathId::TOP && !entry.is_overmounted {
-                // Every lookup begins there.
-                true
-            } else {
-                self.entries.get(entry.above).is_some_and(|parent| {
-                    let is_on_root = entry.path == parent.path;
-                    parent.is_led_to
-                        && (is_on_root || !parent.is_overmounted)
-                        && !(entry.has_mount_point
-                            && is_covered(&entry, parent.path, tree, &mounted_on))
-                })
+            if !entry.is_led_to || entry.path == PathId::TOP && !entry.is_overmounted {
+                continue;
+            }
+            let is_covered = entry.has_mount_point && {
+                let path = |index| canonical.get(index).copied();
+                match (path(index), path(entry.above)) {
+                    (Some(path), Some(above)) => {
+                        is_covered(entry.above, path, above, tree, &mounted_on)
+                    }
+                    _ => false,
+                }
             };
-            if let Some(place) = self.entries.get_mut(*index) {
-                place.is_led_to = is_led_to;
+            let parent = self.entries.get(entry.above);
+            let is_led_to = !is_covered && parent.is_some_and(|parent| parent.leads_to(entry.path));
+            if let Some(entry) = self.entries.get_mut(index) {
+                entry.is_led_to = is_led_to;
             }
         }
         mounted_on.release(self.budget);
+        canonical.release(self.budget);
         Ok(())
     }
 
@@ -786,6 +845,21 @@ impl<'a> MountLists<'a> {
     }
 }
 
+/// Adds a string, if it is not the same as the `recent` one.
+fn add_recent(
+    recent: &mut Option<StringId>,
+    bytes: &[u8],
+    strings: &mut StringPool,
+    budget: &Budget,
+) -> Result<StringId> {
+    if let Some(recent) = recent.filter(|recent| strings.get(*recent) == bytes) {
+        return Ok(recent);
+    }
+    let string = strings.add(bytes, budget)?;
+    *recent = Some(string);
+    Ok(string)
+}
+
 /// Mounts whose device is looked at under one hold of the semaphore.
 const DEVICE_BATCH: usize = 256;
 
@@ -793,21 +867,18 @@ fn is_on(mount: &Mount<'_>, device: Device) -> bool {
     mount.device() == (device.major, device.minor)
 }
 
-/// Whether a directory between the root of a mount's parent, which has the path `above`, and its mount
-/// point is another mount's mount point.
+/// Whether a directory between the root of the mount with the number `entry`, which has the path
+/// `above`, and the mount point `path` on it is another mount's mount point.
 fn is_covered(
-    entry: &Entry,
+    entry: u32,
+    path: PathId,
     above: PathId,
     tree: &PathTree,
     mounted_on: &Interner<MountedOn>,
 ) -> bool {
-    let mut at = tree.parent(entry.path);
+    let mut at = tree.parent(path);
     while let Some(path) = at.filter(|path| *path != above) {
-        let key = MountedOn {
-            entry: entry.above,
-            path,
-        };
-        if mounted_on.find(&key).is_some() {
+        if mounted_on.find(&MountedOn { entry, path }).is_some() {
             return true;
         }
         at = tree.parent(path);

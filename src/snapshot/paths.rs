@@ -41,7 +41,7 @@ impl PathId {
     }
 }
 
-/// A directory in the tree.
+/// A directory in the tree. Its name can be of several steps, with slashes between.
 struct PathNode {
     parent: PathId,
     name: StringId,
@@ -63,10 +63,20 @@ impl Keyed for PathNode {
 pub(crate) struct PathTree {
     /// Those of index `i` are the node `i + 2`.
     nodes: Interner<PathNode>,
+    /// The directory that was added last for what is below it.
+    recent: Option<Recent>,
     /// A name that is being split.
     scratch: Vec<u8>,
     /// The steps of a path that is being grafted.
     steps: Vec<StringId>,
+}
+
+/// A directory that was added, and how it is reached.
+#[derive(Clone, Copy)]
+struct Recent {
+    from: PathId,
+    name: StringId,
+    path: PathId,
 }
 
 /// Nodes that are no items: [`PathId::TOP`] and [`PathId::UNKNOWN`].
@@ -77,6 +87,7 @@ impl PathTree {
     pub(super) fn new(key: HashKey) -> Self {
         Self {
             nodes: Interner::new(16, key),
+            recent: None,
             scratch: Vec::new(),
             steps: Vec::new(),
         }
@@ -95,17 +106,64 @@ impl PathTree {
         strings: &mut StringPool,
         budget: &Budget,
     ) -> Result<PathId> {
-        let mut at = from;
-        let mut steps = name.split(|byte| *byte == b'/');
-        // What stands before the first slash: nothing, or the end of a name that was cut.
-        let Some(first) = steps.next() else {
-            return Ok(at);
-        };
-        let first = (!first.is_empty()).then_some(first);
-        for step in Iterator::chain(first.into_iter(), steps) {
-            let name = strings.add(step, budget)?;
-            at = self.step(at, name, budget)?;
+        if name.is_empty() {
+            return Ok(from);
         }
+        // Many names differ in the last step only.
+        let slash = name.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        let (directory, last) = name.split_at_checked(slash).unwrap_or((&[], name));
+        let directory = directory.strip_prefix(b"/").unwrap_or(directory);
+        let last = last.strip_prefix(b"/").unwrap_or(last);
+        let mut at = from;
+        if !directory.is_empty() {
+            let recent = self
+                .recent
+                .filter(|recent| recent.from == from && strings.get(recent.name) == directory);
+            at = match recent {
+                Some(recent) => recent.path,
+                None => {
+                    let name = strings.add(directory, budget)?;
+                    let path = self.step(from, name, budget)?;
+                    self.recent = Some(Recent { from, name, path });
+                    path
+                }
+            };
+        }
+        let name = strings.add(last, budget)?;
+        self.step(at, name, budget)
+    }
+
+    /// The directory with the same path whose nodes are of one step each, as are those above it: only
+    /// such ones are equal if their paths are.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn canonical(
+        &mut self,
+        path: PathId,
+        strings: &mut StringPool,
+        budget: &Budget,
+    ) -> Result<PathId> {
+        let mut names = core::mem::take(&mut self.steps);
+        names.clear();
+        let mut top = path;
+        while let Some(node) = self.node(top) {
+            names.push(node.name, memory::charged())?;
+            top = node.parent;
+        }
+        let mut at = top;
+        let mut copy = core::mem::take(&mut self.scratch);
+        for name in names.iter().rev() {
+            copy.clear();
+            copy.extend_from_slice(strings.get(*name), memory::charged())?;
+            for step in copy.split(|byte| *byte == b'/') {
+                let step = strings.add(step, budget)?;
+                at = self.step(at, step, budget)?;
+            }
+        }
+        self.scratch = copy;
+        self.steps = names;
         Ok(at)
     }
 
@@ -118,18 +176,18 @@ impl PathTree {
         if from == PathId::TOP {
             return Ok(path);
         }
-        let mut steps = core::mem::take(&mut self.steps);
-        steps.clear();
+        let mut names = core::mem::take(&mut self.steps);
+        names.clear();
         let mut at = path;
         while let Some(node) = self.node(at) {
-            steps.push(node.name, memory::charged())?;
+            names.push(node.name, memory::charged())?;
             at = node.parent;
         }
         let mut at = from;
-        for name in steps.iter().rev() {
+        for name in names.iter().rev() {
             at = self.step(at, *name, budget)?;
         }
-        self.steps = steps;
+        self.steps = names;
         Ok(at)
     }
 

@@ -700,7 +700,7 @@ impl<'a> Collector<'a> {
             SECTION_STEPS,
         )?;
         let names = place.write_name(&mut self.names);
-        self.steps = self.steps.saturating_add(names.steps);
+        self.steps = self.steps.saturating_add(names.steps as usize);
         let root = Root {
             mount,
             name: self.strings.push(self.names.as_bytes())?,

@@ -356,12 +356,33 @@ pub(crate) struct Description {
     pub(crate) relation: Relation,
     /// What the way up from its mount point to the root of its parent came across.
     pub(crate) names: Names,
+    /// Where its strings begin in the buffer, one behind the other, and where they end.
+    strings: [u32; 4],
+}
+
+impl Description {
+    fn string(&self, begin: u32, end: u32) -> Range<usize> {
+        // CAST: A buffer is far smaller.
+        begin as usize..end as usize
+    }
+
     /// Where the name of the mount point on its parent stands, not escaped.
-    pub(crate) point: Range<usize>,
+    pub(crate) fn point(&self) -> Range<usize> {
+        let [begin, end, _, _] = self.strings;
+        self.string(begin, end)
+    }
+
     /// Where the mounted directory stands, escaped.
-    pub(crate) root: Range<usize>,
+    pub(crate) fn root(&self) -> Range<usize> {
+        let [_, begin, end, _] = self.strings;
+        self.string(begin, end)
+    }
+
     /// Where type, source and options stand; or the whole line, if the kernel wrote that.
-    pub(crate) tail: Range<usize>,
+    pub(crate) fn tail(&self) -> Range<usize> {
+        let [_, _, begin, end] = self.strings;
+        self.string(begin, end)
+    }
 }
 
 impl<'s> Mount<'s> {
@@ -458,9 +479,8 @@ impl<'s> Mount<'s> {
                 self.relation_to(root.as_raw(), &way)
             }),
             names: way,
-            point: begin..root_begin,
-            root: root_begin..root_end,
-            tail: root_end..end,
+            // CAST: A buffer is far smaller.
+            strings: [begin, root_begin, root_end, end].map(|at| at as u32),
         }))
     }
 

@@ -220,7 +220,7 @@ pub(crate) struct Names {
     /// Something is mounted, in whatever namespace, on a directory between the two ends.
     pub(crate) has_mount_point: bool,
     /// How many directories it went up.
-    pub(crate) steps: usize,
+    pub(crate) steps: u32,
 }
 
 /// Room for the name of a directory on a mount, and the name that was written last.
@@ -273,7 +273,7 @@ impl NameBuf {
         let mut dentry = dentry;
         let mut found = false;
         let mut has_mount_point = false;
-        let mut steps = 0_usize;
+        let mut steps = 0_u32;
         self.start = self.room.len();
         let mut lock = None;
         let way = loop {
