@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from syscalls import PATH_MAX
+
 
 class MountInfoError(Exception):
     """The line is none of mountinfo's."""
@@ -69,6 +71,16 @@ def escape(path: bytes) -> bytes:
 def unescape(path: bytes) -> bytes:
     """The root or the mount point that `escape` wrote."""
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), path)
+
+
+# Stands in /proc/nsinspect behind a name of which only the end is shown.
+CUT = b"\\~"
+
+
+def cut(path: bytes) -> bytes:
+    """A mount point of mountinfo as it is in /proc/nsinspect: of one that is too long, the end."""
+    whole = unescape(path)
+    return path if len(whole) <= PATH_MAX else escape(whole[-PATH_MAX:]) + CUT
 
 
 def overmounted(lines: list[MountInfo]) -> set[int]:

@@ -49,7 +49,9 @@ def _enter_namespace() -> None:
     _enter(INNER)
 
 
-_NESTED = MOUNT + TOP
+# Beside `TOP`, which is there as long as the zoo is.
+NEST = b"/nsinspect-nest"
+_NESTED = MOUNT + NEST
 
 
 def _nest(levels: int, name: bytes, inhabited: Container[int]) -> dict[int, int]:
@@ -85,7 +87,7 @@ def _remove_nest(levels: int, name: bytes) -> None:
 
 @contextlib.contextmanager
 def nested(levels: int, name: bytes, inhabited: Container[int]) -> Iterator[dict[int, int]]:
-    """Has so many cgroups inside each other, below `TOP`, and a process in some: their pids, by level."""
+    """Has so many cgroups inside each other, below `NEST`, and a process in some: their pids, by level."""
     try:
         specimen = spawn(partial(_nest, levels, name, inhabited))
         try:
@@ -98,7 +100,7 @@ def nested(levels: int, name: bytes, inhabited: Container[int]) -> Iterator[dict
 
 def path_of(level: int, name: bytes) -> bytes:
     """The path of one of these cgroups."""
-    return TOP + (b"/" + name) * level
+    return NEST + (b"/" + name) * level
 
 
 def settle(zoo: Zoo) -> None:

@@ -11,13 +11,12 @@ import format1
 import module
 import procfs
 import readers
-from format1 import CutText
 from runner import Failure, check, check_equal, tell, test, test_with
-from specimens.cgroups import TOP, nested, path_of
+from specimens.cgroups import NEST, nested, path_of
 from specimens.crowd import crowd, sets, workers
 from specimens.mounts import BASE
 from syscalls import PATH_MAX
-from tests.size import SCALE
+from tests.names import check_path
 
 # A read takes so many times as long at most as on the quiet machine.
 TWICE = 2
@@ -80,37 +79,29 @@ def _long_root() -> None:
         os.chdir(NAME)
 
 
-def _check_cut(what: str, path: object, whole: bytes) -> None:
-    """The end of a path, as long as may be: whole names that fit, or to the last byte."""
-    good = isinstance(path, CutText) and whole.endswith(path) and PATH_MAX - 256 <= len(path) <= PATH_MAX
-    if not good:
-        shown = f"{path[:20]!r} ... {path[-20:]!r}" if isinstance(path, bytes) else repr(path)
-        size = len(path) if isinstance(path, bytes) else 0
-        raise Failure(f"{what}: {type(path).__name__} of {size} bytes, {shown}: not the last {PATH_MAX} bytes")
-
-
 @test
 def bounds_roots() -> None:
     """Of a root 65,000 bytes deep the last 4,096 are shown, and no record is longer than these make it."""
     module.ensure_loaded()
     with crowd(tasks=CHROOTED, arrange=_long_root, root=".") as people:
         text = module.ask(b"show=tasks")
+        pid_ns = people.pid_ns
     lines = text.split(b"\n")
     longest = max(map(len, lines))
     tell(f"{len(lines)} records take {len(text)} bytes, the longest has {longest}")
     if longest > 4 * PATH_MAX + REST:
         raise Failure(f"a record has {longest} bytes")
     document = format1.parse(text)
-    chrooted = [task for task in document.tasks if task.fields["root"] != b"/"]
-    check_equal("processes with that root", len(chrooted) >= CHROOTED, True)
-    check_equal("the first has it", people.init in {task.pid for task in chrooted}, True)
+    chrooted = [task for task in document.tasks if task.fields["pidns"] == pid_ns]
+    # Its first process has it, too.
+    check_equal("processes in that pid namespace", len(chrooted), CHROOTED + 1)
     for task in chrooted:
-        _check_cut("root", task.fields["root"], BASE + (b"/" + NAME) * LEVELS)
+        check_path("root", task.fields["root"], BASE + (b"/" + NAME) * LEVELS)
 
 
 # Deeper than what used to be followed, of names of one byte, so that PATH_MAX is not reached.
 DEEP = 1_100
-INHABITED = 200 // SCALE
+INHABITED = 200
 # The way up from each is followed, though not more than once. 300 times as long it used to be.
 DEEP_RATIO = 3
 
@@ -145,13 +136,13 @@ def bounds_cgroup_names() -> None:
     module.ensure_loaded()
     name = b"n" * 63
     # 64 bytes each, after the first.
-    fits = (PATH_MAX - len(TOP)) // 64
+    fits = (PATH_MAX - len(NEST)) // 64
     with nested(2 * fits, name, (fits, fits + 1, 2 * fits)) as inhabitants:
         document = module.ask_document("show=tasks")
     paths = {level: document.task(pid).fields["cgroup"] for level, pid in inhabitants.items()}
     check_equal("the longest that fits", paths[fits], path_of(fits, name))
     for level in (fits + 1, 2 * fits):
-        _check_cut(f"level {level}", paths[level], path_of(level, name))
+        check_path(f"level {level}", paths[level], path_of(level, name))
 
 
 # As many as can be made of 2,048 consecutive inode numbers of three types.

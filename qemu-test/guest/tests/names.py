@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Names of all bytes, and paths longer than the kernel's own files can show."""
+"""Names of all bytes, and paths as long as the module shows them, and longer."""
 
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import forked
 import format1
@@ -16,12 +17,13 @@ import zoo
 from runner import Failure, check, check_equal, test
 from specimens.cgroups import MOUNT, remove
 from specimens.mounts import BASE, private_namespace
+from syscalls import PATH_MAX
 
 ALL_BYTES = bytes(range(1, 256))
 COMPONENT = 250
-# What PATH_MAX allows is passed at 17 of these, and what the module shows at 262.
-LONG, TOO_LONG = 20, 270
-CUT_AT = 1 << 16
+# Of so many a path is shown whole; PATH_MAX bytes are passed at 17. Where there are 270 of them, it is longer
+# than what anything else of the kernel can show.
+LONG, TOO_LONG = 16, (20, 270)
 
 
 def _component(number: int) -> bytes:
@@ -51,12 +53,14 @@ def _remove(top: bytes, depth: int) -> None:
     os.close(fds.pop())
 
 
-def _check_cut(what: str, path: format1.Value, whole: bytes) -> None:
-    """Fails unless the path is a good part of the whole, and marked as cut."""
-    assert isinstance(path, bytes)
-    is_part = whole.startswith(path) or whole.endswith(path)
-    if not isinstance(path, format1.CutText) or not is_part or len(path) < CUT_AT // 2:
-        raise Failure(f"the long {what} has {len(path)} bytes: {path[:50]!r} ... {path[-50:]!r}")
+def check_path(what: str, path: format1.Value, whole: bytes) -> None:
+    """Fails unless a path is the whole, or of a longer one the last `PATH_MAX` bytes, marked as cut."""
+    is_cut = isinstance(path, format1.CutText)
+    if path != whole[-PATH_MAX:] or is_cut != (len(whole) > PATH_MAX):
+        size, shown = 0, repr(path)
+        if isinstance(path, bytes):
+            size, shown = len(path), f"{path[:30]!r} ... {path[-30:]!r}"
+        raise Failure(f"{what}: {type(path).__name__} of {size} bytes, {shown}, of a path of {len(whole)}")
 
 
 @test
@@ -108,7 +112,7 @@ def _mounts_as_in_mountinfo(specimen: zoo.Specimen, query: str) -> list[bytes]:
 
 @test
 def names_mounts() -> None:
-    """Mounts whose names have every byte, and one 5,000 bytes deep, are as in mountinfo."""
+    """Mounts whose names have every byte, and one 4,000 bytes deep, are as in mountinfo."""
     module.ensure_loaded()
     specimen = zoo.spawn(_odd_mounts)
     try:
@@ -123,33 +127,33 @@ def names_mounts() -> None:
 
 @test
 def names_mounts_too_long() -> None:
-    """Of a mount point that is too long a part is shown, marked as cut, and the rest of the text is right."""
+    """Of a mount point that is too long the end is shown, marked as cut, and the rest of the text is right."""
 
-    def arrange() -> None:
+    def arrange(depth: int) -> None:
         private_namespace()
         os.chdir(BASE)
-        _go_down(TOO_LONG)
+        _go_down(depth)
         syscalls.mount(b"deepest", b".", b"tmpfs")
 
     module.ensure_loaded()
-    specimen = zoo.spawn(arrange)
-    try:
-        namespace = os.stat(f"/proc/{specimen.pid}/ns/mnt").st_ino
-        document = module.ask_document(f"ns={namespace}")
-        source = mountlist.read_all()[namespace]
-    finally:
-        zoo.end(specimen)
-    deepest = [m for m in document.mounts if m.info.source == b"deepest"]
-    check_equal("mounts", [mount.id for mount in document.mounts], sorted(source.mounts))
-    check_equal("reach", [mount.reach for mount in deepest], ["root"])
-    point = deepest[0].info.point
-    if not point.endswith(b"\\~") or len(point) < CUT_AT // 2:
-        raise Failure(f"the mount point has {len(point)} bytes: {point[:50]!r} ... {point[-50:]!r}")
+    for depth in TOO_LONG:
+        specimen = zoo.spawn(partial(arrange, depth))
+        try:
+            namespace = os.stat(f"/proc/{specimen.pid}/ns/mnt").st_ino
+            document = module.ask_document(f"ns={namespace}")
+            source = mountlist.read_all()[namespace]
+        finally:
+            zoo.end(specimen)
+        deepest = [m for m in document.mounts if m.info.source == b"deepest"]
+        check_equal("mounts", [mount.id for mount in document.mounts], sorted(source.mounts))
+        check_equal("reach", [mount.reach for mount in deepest], ["root"])
+        point = mountinfo.cut(mountinfo.escape(BASE + _path(depth)))
+        check_equal("mount point", deepest[0].info.point, point)
 
 
 @test
 def names_roots() -> None:
-    """The path of a root directory, 5,000 bytes deep, and one that is too long and marked as cut."""
+    """The path of a root directory, 4,000 bytes deep, and such that are too long and marked as cut."""
     module.ensure_loaded()
 
     def arrange(depth: int) -> None:
@@ -158,17 +162,13 @@ def names_roots() -> None:
         _go_down(depth)
         os.chroot(".")
 
-    for depth in (LONG, TOO_LONG):
-        specimen = zoo.spawn(lambda depth=depth: arrange(depth))
+    for depth in (LONG, *TOO_LONG):
+        specimen = zoo.spawn(partial(arrange, depth))
         try:
             root = module.ask_document(f"pid={specimen.pid}").task(specimen.pid).fields["root"]
         finally:
             zoo.end(specimen)
-        whole = BASE + _path(depth)
-        if depth == LONG:
-            check_equal("root", root, whole)
-        else:
-            _check_cut("root", root, whole)
+        check_path("root", root, BASE + _path(depth))
 
 
 def _enter_cgroup() -> int:
@@ -181,11 +181,11 @@ def _enter_cgroup() -> int:
 
 @test
 def names_cgroups() -> None:
-    """Cgroup paths longer than /proc/PID/cgroup can show, and one that is too long and marked as cut."""
+    """A cgroup path 4,000 bytes long, and such that are too long and marked as cut."""
     module.ensure_loaded()
     top = MOUNT + b"/nsinspect-deep"
     os.mkdir(top)
-    for depth in (LONG, TOO_LONG):
+    for depth in (LONG, *TOO_LONG):
 
         def arrange(depth: int = depth) -> int:
             os.chdir(top)
@@ -206,10 +206,7 @@ def names_cgroups() -> None:
         check_equal("its namespace", task.fields["cgroupns"], specimen.report)
         root = document.namespace("cgroup", specimen.report).fields["root"]
         for what, path in (("cgroup", task.fields["cgroup"]), ("root", root)):
-            if depth == LONG:
-                check_equal(what, path, whole)
-            else:
-                _check_cut(what, path, whole)
+            check_path(what, path, whole)
     os.rmdir(top)
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 
 import format1
@@ -20,6 +21,7 @@ from runner import Failure, check, check_equal, tell, test, test_with
 from specimens.crowd import LEVELS, crowd
 from specimens.mounts import BASE, private_namespace
 from specimens.piles import piled
+from syscalls import PATH_MAX
 
 # On the kernels that check all that they do there is a tenth of everything.
 SCALE = 1 if pace.KERNEL in ("", "stock") else 10
@@ -161,9 +163,8 @@ def size_namespaces() -> None:
         check([f"namespace with the id {identity} is missing" for identity in missing])
 
 
-# Around what PATH_MAX allows to pass, and what the module shows whole.
-_WHOLE = 1 << 16
-_LENGTHS = (4094, 4095, 4096, 4097, _WHOLE - 1, _WHOLE, _WHOLE + 1, _WHOLE + 255, 100_000)
+# Around what the module shows whole, and far more.
+_LENGTHS = (PATH_MAX - 2, PATH_MAX - 1, PATH_MAX, PATH_MAX + 1, PATH_MAX + 251, 2 * PATH_MAX, 65_536, 100_000)
 _COMPONENT = 250
 
 
@@ -195,7 +196,7 @@ def _deep_mounts() -> None:
 
 @test
 def size_paths() -> None:
-    """Mount points of 4,096 and of 65,536 bytes, some more and some less: whole, or cut and marked."""
+    """Mount points of 4,096 bytes, some more and some less: whole, or the last 4,096 bytes, and marked."""
     module.ensure_loaded()
     specimen = zoo.spawn(_deep_mounts)
     try:
@@ -213,12 +214,7 @@ def size_paths() -> None:
         reach, point = points[b"length%d" % length]
         if reach != "root":
             complaints.append(f"the mount at {length} bytes has the reach {reach}")
-        if length <= _WHOLE:
-            good = point == whole
-        else:
-            end = point.removesuffix(b"\\~")
-            good = end != point and _WHOLE // 2 < len(end) <= _WHOLE and whole.endswith(end)
-        if not good:
+        if point != mountinfo.cut(mountinfo.escape(whole)):
             complaints.append(f"the mount point of {length} bytes is {point[:40]!r} ... {point[-40:]!r}")
     check(complaints)
 
@@ -270,35 +266,70 @@ def size_mount_wait() -> None:
             raise Failure(f"mount() waits {read}, should be no more than {limit:.0f} ms")
 
 
-def _escaped_mount() -> None:
-    """A mount of a long line, and one whose line is longer than what is shown."""
+# Each byte takes four where it is escaped, and with its slash a name takes 1,021.
+_TABS = b"\t" * 255
+_TABS_DEPTH = 300
+# Of a mounted directory that is no longer than PATH_MAX where it is escaped, and of longer ones, which are
+# cut in the first of the escapes, behind it, and in another one.
+_ENDS = [b"/x" + b"n" * rest for rest in range(9, 19)]
+_SOURCE = b"\t" * 4000
+
+
+def _escaped_mounts() -> None:
+    """A deep mount of a long source, and mounts of directories with long names."""
     private_namespace()
+    for end in _ENDS:
+        name = BASE + (b"/" + _TABS) * 4 + end
+        os.makedirs(name)
+        syscalls.bind(name, name)
     os.chdir(BASE)
-    for _ in range(300):
-        os.mkdir(b"\t" * 255)
-        os.chdir(b"\t" * 255)
-    syscalls.mount(b"\t" * 4000, b".", b"tmpfs")
-    syscalls.mount(b".", b".", b"", syscalls.MS_BIND)
+    for _ in range(_TABS_DEPTH):
+        os.makedirs(_TABS, exist_ok=True)
+        os.chdir(_TABS)
+    syscalls.bind(b".", b".")
+    syscalls.mount(_SOURCE, b".", b"tmpfs")
+
+
+def _cut_root(root: bytes) -> bytes:
+    """A mounted directory as it is shown: of one that is too long where escaped, the end, of whole escapes."""
+    if len(root) <= PATH_MAX:
+        return root
+    end = b""
+    for one in reversed(re.findall(rb"\\[0-7]{3}|.", root)):
+        if len(end) + len(one) > PATH_MAX:
+            break
+        end = one + end
+    return end + mountinfo.CUT
+
+
+def _cut_line(line: bytes) -> bytes:
+    """A line of mountinfo as it is shown, where both paths may be too long."""
+    fields = line.split(b" ")
+    fields[3], fields[4] = _cut_root(fields[3]), mountinfo.cut(fields[4])
+    return b" ".join(fields)
 
 
 @test
 def size_escapes() -> None:
-    """A mount point and a source of tabs, each four bytes long when escaped: the rest is right."""
+    """Paths and a source of tabs, each four bytes long when escaped: of a path the end, and the rest whole."""
     module.ensure_loaded()
-    specimen = zoo.spawn(_escaped_mount)
+    specimen = zoo.spawn(_escaped_mounts)
     try:
         namespace = os.stat(f"/proc/{specimen.pid}/ns/mnt").st_ino
-        document = _read("a mount of tabs")
-        source = mountlist.read_all()[namespace]
+        document = _read("mounts of tabs")
+        with open(f"/proc/{specimen.pid}/mountinfo", "rb") as file:
+            lines = file.read().split(b"\n")[:-1]
     finally:
         zoo.end(specimen)
-    mounts = document.mounts_of(namespace)
-    check_equal("mounts", [mount.id for mount in mounts], sorted(source.mounts))
-    for mount, longest in zip(mounts[-2:], ("the whole line", "a cut one"), strict=True):
-        root = mount.line.split(b" ")[3]
-        if len(mount.line) > 1 << 19 or (root == b"\\~") != (longest == "a cut one"):
-            line = f"{mount.line[:40]!r} ... {mount.line[-40:]!r}"
-            raise Failure(f"{longest} has {len(mount.line)} bytes: {line}")
+    cut = [_cut_line(line) for line in lines]
+    # As many were meant to be: that of the deep bind mount, and all that are too long.
+    roots = sum(line.split(b" ")[3] != whole.split(b" ")[3] for line, whole in zip(cut, lines, strict=True))
+    check_equal("directories that are cut", roots, 1 + sum(4 * 1021 + len(end) > PATH_MAX for end in _ENDS))
+    shown = [mount.line for mount in document.mounts_of(namespace) if mount.reach != "outside"]
+    check_equal("mounts", len(shown), len(cut))
+    for line, wanted in zip(shown, cut, strict=True):
+        if line != wanted:
+            raise Failure(f"{line[:60]!r} of {len(line)} bytes, should be {wanted[:60]!r} of {len(wanted)}")
 
 
 # Processes with a root of their own, and the directories that each of these is deep.
