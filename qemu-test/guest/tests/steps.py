@@ -15,19 +15,30 @@ import format1
 import module
 from format1 import Document
 from runner import Failure, check, tell, test_with
-from specimens.crowd import Crowd, crowd
+from specimens.crowd import Crowd, crowd, sets
 from specimens.mounts import BASE
+from specimens.piles import piled
 
 _KINDS = ("task", "number", "namespace", "mount", "name", "probe")
 
-# The most steps of each kind for one record more. Tasks are walked twice, first to count them, and their
-# numbers once; namespaces are counted and collected, for a query of a device twice. Of a mount the way up
-# is followed once, which is as long as it lies deep; the crowd's mounts lie at /tmp/…/…, on three others.
-# A table has a place free for each that is taken: a search ends after one or two looks.
-_PER_TASK = {"task": 2.2, "number": 1.1, "probe": 9}
-# Each of these processes has a set of namespaces of its own: tables that are too small make the walk restart.
-_PER_NAMESPACE = {"task": 6, "number": 1.1, "namespace": 4.4, "mount": 5, "probe": 30}
-_PER_MOUNT = {"mount": 6, "name": 8}
+# So many times as large the larger scene is.
+_TIMES = 10
+
+# The most steps of each kind for one record more.
+#
+# "task", "number": tasks are walked once, and their numbers. "namespace": they are collected once, for a query of
+# a device twice. "mount": each is read once, and for such a query looked at before. "name": the way up from a mount point to the root of the mount below; the crowd's are one directory
+# deep. Of all that was found the paths are made in memory.
+#
+# "probe": places of hash tables that are looked at. A table is at least twice as large as what is in it, so that
+# a search takes one or two; what is new is searched for, entered, and entered again when the table grows. Of a
+# task that is its cgroup, its root and its set of namespaces. Of a mount it is the names of its mount point and
+# of its directory, the rest of its line, and its path: the names in a table of all strings, and where each stands
+# in a table of all paths.
+_PER_TASK = {"task": 1.1, "number": 1.1, "probe": 5}
+# Each of these processes has a set of namespaces of its own, of ten types, which are searched for in the records.
+_PER_NAMESPACE = {"task": 1.5, "number": 1.1, "namespace": 2.2, "mount": 1.1, "probe": 60}
+_PER_MOUNT = {"mount": 1.1, "name": 1.1, "probe": 13}
 # What may happen besides, however large the scene is: some process more or less, or a restart of a walk
 # over what is the same in both.
 _SLACK = 150
@@ -60,13 +71,20 @@ def _counts(queries: Iterable[str], **sizes: int) -> dict[str, _Count]:
 
 
 def _judge(what: str, small: _Count, large: _Count, records: int, limits: Mapping[str, float]) -> list[str]:
-    """What took more steps than so many for each of the `records` that are more; others are limited to few."""
+    """What took more steps than so many for each of the `records` that are more; others are limited to few.
+
+    Nothing may take more than `_TIMES` times the steps, either.
+    """
     more = {kind: large.steps[kind] - small.steps[kind] for kind in _KINDS}
     tell(f"{what}: for {records} records more " + ", ".join(f"{kind} {more[kind]}" for kind in _KINDS))
     return [
         f"{what}: {more[kind]} steps more of kind {kind} for {records} records more, limit {limit}"
         for kind in _KINDS
         if more[kind] > (limit := limits.get(kind, 0) * records + _SLACK)
+    ] + [
+        f"{what}: {large.steps[kind]} steps of kind {kind} instead of {small.steps[kind]}"
+        for kind in _KINDS
+        if large.steps[kind] > _TIMES * small.steps[kind] + _SLACK
     ]
 
 
@@ -98,7 +116,7 @@ def steps_tasks() -> None:
     for what in small:
         limits = {} if what in ("pid", "upid") else dict(_PER_TASK)
         if what == "show=tasks,threads":
-            limits |= {"task": 3.3, "probe": 18}
+            limits |= {"task": 2.2, "probe": 9}
         complaints += _judge(what, small[what], large[what], more, limits)
     check(complaints)
 
@@ -114,7 +132,7 @@ def steps_mounts() -> None:
         raise Failure(f"there are only {more} mounts more")
     complaints = []
     for query in queries:
-        limits = {"show=mounts": _PER_MOUNT, "dev=0:1 show=mounts": {"mount": 2.2}}.get(query, {})
+        limits = {"show=mounts": _PER_MOUNT, "dev=0:1 show=mounts": {"mount": 1.1}}.get(query, {})
         complaints += _judge(query, small[query], large[query], more, limits)
     check(complaints)
 
@@ -133,7 +151,55 @@ def steps_namespaces() -> None:
     for query in queries:
         limits = dict(_PER_NAMESPACE)
         if query != "show=ns":
-            # Of all mounts, those of a device are looked for twice.
-            limits |= {kind: 2 * limit * mounts / more for kind, limit in _PER_MOUNT.items()}
+            # Of all mounts, those of a device are looked for in another walk before.
+            each = {kind: limit * mounts / more for kind, limit in _PER_MOUNT.items()}
+            each["mount"] *= 2 if query == "dev=0:1" else 1
+            limits = {kind: limits.get(kind, 0) + each.get(kind, 0) for kind in _KINDS}
         complaints += _judge(query, small[query], large[query], more, limits)
+    check(complaints)
+
+
+# A pile doubles in height as it is made.
+_LOW, _TALL = 256, 2048
+
+
+@test_with(on="uml")
+def steps_pile() -> None:
+    """In a pile eight times as tall a read takes as many steps more as there are mounts, and no way up is long."""
+    module.ensure_loaded()
+    found = []
+    for height in (_LOW, _TALL):
+        with piled(height) as pid:
+            mnt = os.stat(f"/proc/{pid}/ns/mnt").st_ino
+            found.append(_count(f"ns={mnt} show=mounts"))
+    small, large = found
+    more = large.document.end.mounts - small.document.end.mounts
+    if more != _TALL - _LOW:
+        raise Failure(f"there are {more} mounts more")
+    # All but the lowest lie on the root of the one below: there are no names on the way.
+    check(_judge("a pile", small, large, more, _PER_MOUNT | {"name": 0}))
+
+
+# So many processes, each in a set of namespaces of its own.
+_SETS = (400, 4000)
+
+
+@test_with(on="uml")
+def steps_sets() -> None:
+    """Sets of namespaces whose inode numbers were chosen to collide take as many steps as others."""
+    module.ensure_loaded()
+    found = {}
+    for what in ("different", "same"):
+        for number in _SETS:
+            with sets(number, what):
+                found[what, number] = _count("show=tasks")
+    complaints = []
+    for what in ("different", "same"):
+        small, large = (found[what, number] for number in _SETS)
+        more = large.document.end.tasks - small.document.end.tasks
+        complaints += _judge(f"sets of {what} sums", small, large, more, _PER_TASK | {"probe": 30})
+    different, same = (found[what, _SETS[1]].steps["probe"] for what in ("different", "same"))
+    tell(f"{different} probes for sets of different sums, {same} for those of one")
+    if same > 2 * different:
+        complaints.append(f"those of one sum take {same} probes, others {different}")
     check(complaints)
