@@ -47,7 +47,19 @@ pub(crate) fn stopwatch() -> u64 {
 pub(crate) fn memory() -> u64 {
     // SAFETY: The counter is a static of the kernel; C reads it in the same way.
     let pages = unsafe { super::read_once(&raw const kernel::bindings::_totalram_pages.counter) };
-    u64::try_from(pages)
+    bytes(pages)
+}
+
+/// How much memory the machine can still give without swapping, in bytes: `MemAvailable` of
+/// `/proc/meminfo`. C: `si_mem_available()`.
+pub(crate) fn available_memory() -> u64 {
+    // SAFETY: An FFI call without requirements.
+    bytes(unsafe { kernel::bindings::si_mem_available() })
+}
+
+fn bytes(pages: impl TryInto<u64>) -> u64 {
+    pages
+        .try_into()
         .unwrap_or(0)
         .saturating_mul(kernel::page::PAGE_SIZE as u64)
 }
