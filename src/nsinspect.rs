@@ -24,6 +24,7 @@ mod steps;
 mod sys;
 mod text;
 
+use core::borrow::Borrow;
 use kernel::prelude::*;
 use proc_file::NsInspectFile;
 use snapshot::Sources;
@@ -54,7 +55,7 @@ struct NsInspect {
 impl kernel::Module for NsInspect {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         built_for::check()?;
-        let mut sources = Sources::find(module_parameters::max_memory.value())?;
+        let mut sources = Sources::find(number(module_parameters::max_memory.value()))?;
         line_check::check(&mut sources)?;
         Ok(Self {
             _file: Registration::new(c"nsinspect", sources)?,
@@ -62,4 +63,9 @@ impl kernel::Module for NsInspect {
             _steps: steps::show()?,
         })
     }
+}
+
+/// A parameter's value, of which the kernel crate of 7.2 lends a reference.
+fn number(value: impl Borrow<u64>) -> u64 {
+    *value.borrow()
 }

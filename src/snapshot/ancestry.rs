@@ -31,6 +31,7 @@ use crate::sys::{
         NameBuf,
         WayUp, //
     },
+    task, //
 };
 use kernel::prelude::*;
 
@@ -158,7 +159,16 @@ impl Ancestry {
                 self.complete(first);
                 return Ok(first);
             }
-            let above = if link.parent == NOT_YET {
+            let parent = link.parent;
+            // It may have been moved since: then it is looked at anew.
+            let known = at.above().filter(|above| {
+                let links = self.links.items();
+                links.get(parent).is_some_and(|link| link.id == above.id())
+            });
+            let Some(link) = self.links.items_mut().get_mut(index) else {
+                return Err(CapacityExceeded);
+            };
+            let above = if known.is_none() {
                 if *steps >= max_steps {
                     return Err(CapacityExceeded);
                 }
@@ -172,7 +182,7 @@ impl Ancestry {
                     None => None,
                 }
             } else {
-                at.above()
+                known
             };
             let Some(above) = above else {
                 link.parent = TOP;
@@ -214,11 +224,11 @@ impl Ancestry {
         }
     }
 
-    /// Finds the paths of all that were added since it was called last.
+    /// Finds the paths of all.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; `EFBIG`.
+    /// `ENOMEM`; `EFBIG`; `EINTR` if the calling process is being killed.
     pub(super) fn resolve(
         &mut self,
         tree: &mut PathTree,
@@ -239,6 +249,9 @@ impl Ancestry {
         };
         // CAST: There are no more than an index can say.
         for index in 0..links.len() as u32 {
+            if index % 64 == 0 && task::is_being_killed() {
+                return Err(EINTR);
+            }
             climb.visit(index, budget, above, |index, above| {
                 let Some(link) = links.get(index) else {
                     return Ok(());

@@ -154,7 +154,10 @@ struct Entry {
     /// Which of all masters, of a slave.
     master: u32,
     is_overmounted: bool,
+    /// Something is mounted on a directory between the root of the mount above and the mount point.
     has_mount_point: bool,
+    /// Of a mount on this one that is so.
+    has_way_with_mount_point: bool,
     /// The root of the namespace is on the way up.
     is_seen: bool,
     /// The kernel takes it for one that can be reached from there. C: `is_path_reachable()`.
@@ -381,6 +384,8 @@ impl<'a> MountLists<'a> {
     ) -> Result<Option<ListHead>> {
         let mut head = None;
         let mut event = 0;
+        // How many mounts the list had when the reading began. They come first: ids ascend.
+        let mut len = 0;
         let mut from = 0_u64;
         let mut extent = Extent::All;
         loop {
@@ -395,6 +400,7 @@ impl<'a> MountLists<'a> {
             let now = sem.event();
             let head = head.get_or_insert_with(|| {
                 event = now;
+                len = sem.len();
                 ListHead::of(namespace, &sem)
             });
             if now != event {
@@ -419,7 +425,9 @@ impl<'a> MountLists<'a> {
             }
             extent = Extent::All;
             from = self.add_batch(ns, records, strings, tree)?.max(from);
-            if matches!(end, BatchEnd::List) || self.entries.len() >= self.max_mounts {
+            // Others may add to the list for as long as it is read.
+            let is_enough = head.is_torn && self.entries.len() >= len;
+            if matches!(end, BatchEnd::List) || is_enough || self.entries.len() >= self.max_mounts {
                 break;
             }
         }
@@ -440,7 +448,12 @@ impl<'a> MountLists<'a> {
         let mut seq = self.buf.begin(self.file);
         for mount in sem.mounts() {
             let is_kept = self.dev.is_none_or(|dev| is_on(&mount, dev));
-            let extent = if is_kept { extent } else { Extent::Least };
+            let extent = match is_kept {
+                false => Extent::Least,
+                // It is for the mount alone for which there was no room.
+                true if self.batch.is_empty() => extent,
+                true => Extent::All,
+            };
             let described =
                 mount.describe(&mut seq, &mut self.names, self.options, self.root, extent)?;
             let Some(what) = described else {
@@ -451,7 +464,10 @@ impl<'a> MountLists<'a> {
             if self.options.propagate_from && is_kept {
                 if let Some(of) = mount.master() {
                     let masters = &mut self.masters;
-                    let added = masters.add(of, strings, &mut self.names, &mut steps, BATCH_STEPS);
+                    // Counted on their own: however deep the mount lies, there is time for some.
+                    let mut up = 0;
+                    let added = masters.add(of, strings, &mut self.names, &mut up, BATCH_STEPS);
+                    steps = steps.saturating_add(up);
                     match added {
                         Ok(index) => master = index,
                         Err(CapacityExceeded) => return Ok(BatchEnd::Masters),
@@ -512,6 +528,7 @@ impl<'a> MountLists<'a> {
                     master: described.master,
                     is_overmounted: what.is_overmounted,
                     has_mount_point: what.names.has_mount_point,
+                    has_way_with_mount_point: false,
                     is_seen: false,
                     is_reachable: false,
                     is_led_to: false,
@@ -582,6 +599,7 @@ impl<'a> MountLists<'a> {
         let mut is_in_order = true;
         let mut has_mount_points = false;
         for index in 0..len {
+            check_alive(index)?;
             let Some(parent) = self.entries.get(index).map(|entry| entry.parent) else {
                 break;
             };
@@ -594,16 +612,18 @@ impl<'a> MountLists<'a> {
                 has_mount_points |= entry.has_mount_point;
             }
         }
-        if is_in_order {
-            for index in 0..len {
-                self.find_path(index, tree)?;
-            }
-        } else {
+        if !is_in_order {
             self.find_order()?;
-            for at in 0..len {
-                if let Some(index) = self.order.get(at).copied() {
-                    self.find_path(index, tree)?;
-                }
+        }
+        for at in 0..len {
+            check_alive(at)?;
+            let index = if is_in_order {
+                Some(at)
+            } else {
+                self.order.get(at).copied()
+            };
+            if let Some(index) = index {
+                self.find_path(index, tree)?;
             }
         }
         if has_mount_points {
@@ -625,6 +645,7 @@ impl<'a> MountLists<'a> {
                 }
                 _ => Above::Nothing,
             };
+            check_alive(index)?;
             climb.visit(index, budget, above, |index, _| {
                 // There is room for all.
                 let _ = order.push(index);
@@ -688,21 +709,44 @@ impl<'a> MountLists<'a> {
         strings: &mut StringPool,
         tree: &mut PathTree,
     ) -> Result {
+        // The mount points of the mounts that may be concerned, as seen from the root of the mount that
+        // each is on, in a tree where equal paths are equal.
+        let mut points = PathTree::new(self.key);
         let mut canonical = ChunkedVec::new(0);
         let mut mounted_on = Interner::new(64, self.key);
         canonical.reserve_more(self.entries.len(), self.budget)?;
-        for entry in self.entries.iter() {
-            let path = tree.canonical(entry.path, strings, self.budget)?;
-            let key = MountedOn {
-                entry: entry.above,
-                path,
+        // CAST: There are no more than an index can say.
+        for index in 0..self.entries.len() as u32 {
+            let above = self
+                .entries
+                .get(index)
+                .filter(|entry| entry.has_mount_point);
+            let above = above.map_or(NONE, |entry| entry.above);
+            if let Some(above) = self.entries.get_mut(above) {
+                above.has_way_with_mount_point = true;
+            }
+        }
+        for index in 0..self.entries.len() as u32 {
+            check_alive(index)?;
+            let Some(entry) = self.entries.get(index) else {
+                break;
             };
-            mounted_on.find_or_add(key, self.budget, || key)?;
+            let above = self.entries.get(entry.above);
+            let mut path = PathId::UNKNOWN;
+            if above.is_some_and(|above| above.has_way_with_mount_point) {
+                path = tree.canonical(entry.point, &mut points, strings, self.budget)?;
+                let key = MountedOn {
+                    entry: entry.above,
+                    path,
+                };
+                mounted_on.find_or_add(key, self.budget, || key)?;
+            }
             // There is room for all.
             let _ = canonical.push(path);
         }
         // CAST: There are no more than an index can say.
         for at in 0..self.entries.len() as u32 {
+            check_alive(at)?;
             let index = if is_in_order {
                 at
             } else {
@@ -714,15 +758,9 @@ impl<'a> MountLists<'a> {
             if !entry.is_led_to || entry.path == PathId::TOP && !entry.is_overmounted {
                 continue;
             }
-            let is_covered = entry.has_mount_point && {
-                let path = |index| canonical.get(index).copied();
-                match (path(index), path(entry.above)) {
-                    (Some(path), Some(above)) => {
-                        is_covered(entry.above, path, above, tree, &mounted_on)
-                    }
-                    _ => false,
-                }
-            };
+            let point = canonical.get(index).copied().unwrap_or(PathId::UNKNOWN);
+            let is_covered =
+                entry.has_mount_point && is_covered(entry.above, point, &points, &mounted_on);
             let parent = self.entries.get(entry.above);
             let is_led_to = !is_covered && parent.is_some_and(|parent| parent.leads_to(entry.path));
             if let Some(entry) = self.entries.get_mut(index) {
@@ -731,6 +769,7 @@ impl<'a> MountLists<'a> {
         }
         mounted_on.release(self.budget);
         canonical.release(self.budget);
+        points.release(self.budget);
         Ok(())
     }
 
@@ -809,6 +848,7 @@ impl<'a> MountLists<'a> {
 
     /// Frees what is needed for one list only, and gives it back to the budget.
     pub(super) fn release(self) {
+        self.masters.release(self.budget);
         self.entries.release(self.budget);
         self.order.release(self.budget);
     }
@@ -867,23 +907,35 @@ fn is_on(mount: &Mount<'_>, device: Device) -> bool {
     mount.device() == (device.major, device.minor)
 }
 
-/// Whether a directory between the root of the mount with the number `entry`, which has the path
-/// `above`, and the mount point `path` on it is another mount's mount point.
+/// Whether a directory between the root of the mount with the number `entry` and the mount point `point`
+/// on it is another mount's mount point.
 fn is_covered(
     entry: u32,
-    path: PathId,
-    above: PathId,
-    tree: &PathTree,
+    point: PathId,
+    points: &PathTree,
     mounted_on: &Interner<MountedOn>,
 ) -> bool {
-    let mut at = tree.parent(path);
-    while let Some(path) = at.filter(|path| *path != above) {
+    let mut at = points.parent(point);
+    while let Some(path) = at.filter(|path| *path != PathId::TOP) {
         if mounted_on.find(&MountedOn { entry, path }).is_some() {
             return true;
         }
-        at = tree.parent(path);
+        at = points.parent(path);
     }
     false
+}
+
+/// Looks at every 64th of many, each of which takes a while, whether the calling process is being
+/// killed.
+///
+/// # Errors
+///
+/// `EINTR` if it is.
+fn check_alive(index: u32) -> Result {
+    if index % 64 == 0 && task::is_being_killed() {
+        return Err(EINTR);
+    }
+    Ok(())
 }
 
 /// The end of an escaped path name, without the half of an escape, if it is longer than [`PATH_MAX`].

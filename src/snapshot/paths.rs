@@ -133,8 +133,8 @@ impl PathTree {
         self.step(at, name, budget)
     }
 
-    /// The directory with the same path whose nodes are of one step each, as are those above it: only
-    /// such ones are equal if their paths are.
+    /// Adds a path to another tree, in nodes of one step each: if all paths there are, equal ones are the
+    /// same.
     ///
     /// # Errors
     ///
@@ -142,6 +142,7 @@ impl PathTree {
     pub(super) fn canonical(
         &mut self,
         path: PathId,
+        to: &mut Self,
         strings: &mut StringPool,
         budget: &Budget,
     ) -> Result<PathId> {
@@ -159,12 +160,17 @@ impl PathTree {
             copy.extend_from_slice(strings.get(*name), memory::charged())?;
             for step in copy.split(|byte| *byte == b'/') {
                 let step = strings.add(step, budget)?;
-                at = self.step(at, step, budget)?;
+                at = to.step(at, step, budget)?;
             }
         }
         self.scratch = copy;
         self.steps = names;
         Ok(at)
+    }
+
+    /// Frees its memory, and gives it back to the budget.
+    pub(super) fn release(self, budget: &Budget) {
+        self.nodes.release(budget);
     }
 
     /// The directory that is reached from another as `path` is reached from the top.

@@ -330,9 +330,11 @@ pub(super) struct Collector<'a> {
     filter: Filter<'a>,
     /// The numbers of all processes that the walk came across, kept or not.
     visited: PidBitmap,
+    /// What began later, in nanoseconds since boot, is not collected.
+    now: u64,
     /// A single process is collected, and nobody asks which ones were.
     is_one: bool,
-    /// The same for the threads of the process whose threads are walked in sections of their own.
+    /// The same for all threads.
     visited_threads: PidBitmap,
     names: NameBuf,
     /// The set of namespaces, and the cgroup, that were met last. Most processes have the same as the
@@ -349,8 +351,8 @@ pub(super) struct Collector<'a> {
 /// cgroup, a mount or a directory to the one above.
 const SECTION_STEPS: usize = 8192;
 
-/// Threads of one process that are visited in the same section as the process.
-const FEW_THREADS: u32 = 64;
+/// Processes whose threads are visited after the same section.
+const OWNERS: usize = 64;
 
 impl<'a> Collector<'a> {
     /// Creates one that has collected nothing.
@@ -370,6 +372,7 @@ impl<'a> Collector<'a> {
             budget,
             filter,
             visited: PidBitmap::new(),
+            now: u64::MAX,
             is_one: false,
             recent_set: None,
             recent_cgroup: None,
@@ -382,31 +385,41 @@ impl<'a> Collector<'a> {
     }
 
     /// Visits all processes: those on the task list, and those that are not on it but can be found
-    /// by their number, and began before `now`, in nanoseconds since boot.
+    /// by their number, if they began before `now`, in nanoseconds since boot. What began later was not
+    /// there.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EFBIG`; `EINTR` if the calling process is being killed.
     pub(super) fn collect_all(mut self, now: u64) -> Result<Box<Tasks>> {
         let mut walk = TaskWalk::of_processes();
-        let mut many_threads = None;
+        // Those that were visited in this section, and whose threads are visited next.
+        let mut owners = Vec::new();
+        if self.filter.threads {
+            owners.reserve(OWNERS, memory::charged())?;
+        }
+        self.now = now;
         loop {
             self.begin_section()?;
             let is_end = walk.section(|task| {
-                if self.visited.contains(task.tgid()) {
+                if task.start_boottime() >= now || self.visited.contains(task.tgid()) {
                     return Visit::Next;
                 }
                 match self.add_process(task, false) {
-                    Ok(()) if self.has_many_threads(task) => {
-                        many_threads = Some(task.hold());
-                        Visit::Pause
+                    Err(CapacityExceeded) => return Visit::Retry,
+                    Ok(()) if self.filter.threads => {
+                        // There is room, as is seen below.
+                        let _ = owners.push_within_capacity(task.hold());
                     }
-                    Ok(()) if self.steps < SECTION_STEPS => Visit::Next,
-                    Ok(()) => Visit::Pause,
-                    Err(CapacityExceeded) => Visit::Retry,
+                    Ok(()) => {}
+                }
+                if self.steps < SECTION_STEPS && owners.len() < OWNERS {
+                    Visit::Next
+                } else {
+                    Visit::Pause
                 }
             })?;
-            if let Some(process) = many_threads.take() {
+            for process in owners.drain_all() {
                 self.collect_threads(process)?;
             }
             if is_end {
@@ -432,7 +445,7 @@ impl<'a> Collector<'a> {
         nr: i32,
         ns: Option<&Namespace>,
     ) -> Result<(Box<Tasks>, Option<PathRef>)> {
-        let mut many_threads = None;
+        let mut process = None;
         let mut root = None;
         self.is_one = true;
         loop {
@@ -441,7 +454,7 @@ impl<'a> Collector<'a> {
             let added = match task::find(nr, ns, &rcu) {
                 None => Ok(()),
                 Some(Found::Process(task)) => self.add_process(&task, false).map(|()| {
-                    many_threads = self.has_many_threads(&task).then(|| task.hold());
+                    process = self.filter.threads.then(|| task.hold());
                     root = task.lock().root_ref();
                 }),
                 Some(Found::Thread(task, pid)) => self.add_thread(&task, &pid).map(|()| {
@@ -453,7 +466,7 @@ impl<'a> Collector<'a> {
                 break;
             }
         }
-        if let Some(process) = many_threads.take() {
+        if let Some(process) = process {
             self.collect_threads(process)?;
         }
         Ok((self.tasks, root))
@@ -474,16 +487,16 @@ impl<'a> Collector<'a> {
         self.tasks.reserve(budget)
     }
 
-    /// Visits the threads of a process that has so many that they take sections of their own.
+    /// Visits the threads of a process, in sections of their own.
     fn collect_threads(&mut self, process: HeldTask) -> Result {
-        self.visited_threads = PidBitmap::new();
+        let now = self.now;
         let mut walk = TaskWalk::of_threads(process);
         loop {
             self.visited_threads.reserve(self.budget)?;
             self.begin_section()?;
             let is_end = walk.section(|thread| {
-                // Reaped since the walk came to it.
-                let Some(pid) = thread.pid() else {
+                // Reaped since the walk came to it, or not there when that began.
+                let Some(pid) = thread.pid().filter(|_| thread.start_boottime() < now) else {
                     return Visit::Next;
                 };
                 if self.visited_threads.contains(pid.nr()) {
@@ -505,11 +518,6 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Whether the threads of a process that is kept are to be walked in sections of their own.
-    fn has_many_threads(&self, task: &Task<'_>) -> bool {
-        self.filter.threads && task.threads() > FEW_THREADS
-    }
-
     fn add_process(&mut self, task: &Task<'_>, is_unlisted: bool) -> Result<(), CapacityExceeded> {
         // A thread that execs takes over its leader's place, and number. So the number is that of
         // the process, which stays, and the rest is whoever leads it now.
@@ -519,38 +527,23 @@ impl<'a> Collector<'a> {
         };
         self.steps = self.steps.saturating_add(1);
         self.tasks.processes.check_room(1)?;
-        let threads = self.tasks.threads.len();
-        let record = self.record(&task.leader(), &pid)?;
-        if self.filter.threads && !self.has_many_threads(task) {
-            if let Err(e) = self.add_few_threads(task) {
-                self.tasks.threads.truncate(threads);
+        if !self.is_one {
+            self.visited.insert(task.tgid())?;
+        }
+        let (set, record) = match self.record(&task.leader(), &pid) {
+            Ok(found) => found,
+            Err(e) => {
+                self.visited.remove(task.tgid());
                 return Err(e);
             }
-        }
+        };
         // From here on there is room for all.
-        if !self.is_one {
-            self.visited.insert(task.tgid()).inspect_err(|_| {
-                self.tasks.threads.truncate(threads);
-            })?;
-        }
-        let (set, record) = record;
         if let Some(count) = self.tasks.sets.items_mut().get_mut(set) {
             count.tasks = count.tasks.saturating_add(1);
         }
         if let Some(mut record) = record {
             record.is_unlisted = is_unlisted;
             self.tasks.processes.push(record)?;
-        }
-        Ok(())
-    }
-
-    /// Adds the threads of a process of which there are but few.
-    fn add_few_threads(&mut self, task: &Task<'_>) -> Result<(), CapacityExceeded> {
-        for thread in task.each_thread() {
-            // Reaped since the walk came to it.
-            if let Some(pid) = thread.pid() {
-                self.add_thread(&thread, &pid)?;
-            }
         }
         Ok(())
     }
@@ -748,7 +741,7 @@ impl<'a> Collector<'a> {
             task::wait_for_readers();
             self.drop_listed(&mut suspects)?;
         }
-        for suspect in &suspects {
+        for suspect in suspects {
             loop {
                 self.begin_section()?;
                 let rcu = rcu::read_lock();
@@ -762,6 +755,9 @@ impl<'a> Collector<'a> {
                 if added.is_ok() {
                     break;
                 }
+            }
+            if self.filter.threads {
+                self.collect_threads(suspect)?;
             }
         }
         Ok(())

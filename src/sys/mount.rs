@@ -642,8 +642,9 @@ impl<'g> MountNode<'g> {
             return None;
         }
         steps::count(Step::Mount);
-        // INVARIANT: A mount has references to its parent and its mount point. They are dropped when
-        // it is unmounted, and both are freed through RCU.
+        // INVARIANT: Whoever unmounts or moves the mount changes its parent first, and then waits for
+        // RCU (`namespace_unlock()`) before the former one, and its mount point, lose the references
+        // that kept them; both are freed through RCU themselves.
         let parent = Self {
             ptr: parent,
             _rcu: PhantomData,

@@ -178,12 +178,14 @@ impl TaskWalk {
         };
         drop(rcu);
         // The former ones that are not linked any more.
-        let mut index = 0_usize;
-        self.anchors.retain(|_| {
-            let is_kept = !(kept..old).contains(&index);
-            index = index.saturating_add(1);
-            is_kept
-        });
+        if kept < old {
+            let mut index = 0_usize;
+            self.anchors.retain(|_| {
+                let is_kept = !(kept..old).contains(&index);
+                index = index.saturating_add(1);
+                is_kept
+            });
+        }
         if !is_end {
             steps::rest();
         }
@@ -469,22 +471,6 @@ impl<'g> Task<'g> {
         }
     }
 
-    /// The threads of the process, the main thread among them, in the order of their birth: each that
-    /// lives meanwhile exactly once. C: `for_each_thread()`.
-    pub(crate) fn each_thread(&self) -> Threads<'g> {
-        // SAFETY: The task and its `signal_struct` are valid by the type invariants.
-        let head = unsafe {
-            let signal = read_once(&raw const (*self.ptr).signal);
-            &raw mut (*signal).thread_head
-        };
-        // INVARIANT: The list begins at its head.
-        Threads {
-            head,
-            link: head,
-            rcu: self.rcu,
-        }
-    }
-
     /// The task's own numbers, or `None` once it has been reaped. C: `task_pid()`.
     pub(crate) fn pid(&self) -> Option<Pid<'g>> {
         // SAFETY: The task is valid by the type invariants. `thread_pid` holds null or a
@@ -620,39 +606,6 @@ impl<'g> Task<'g> {
         unsafe { kernel::bindings::spin_lock((&raw mut (*self.ptr).alloc_lock).cast()) };
         // INVARIANT: The lock was just taken.
         TaskLock { task: self }
-    }
-}
-
-/// The threads of a process.
-///
-/// # Invariants
-///
-/// `head` is the head of a list of threads, and `link` is that, or in a thread, and neither is freed
-/// before `rcu` is dropped.
-pub(crate) struct Threads<'g> {
-    head: *mut bindings::list_head,
-    link: *mut bindings::list_head,
-    rcu: &'g rcu::Guard,
-}
-
-impl<'g> Iterator for Threads<'g> {
-    type Item = Task<'g>;
-
-    fn next(&mut self) -> Option<Task<'g>> {
-        // SAFETY: The link is valid by the type invariants; `list_del_rcu()` keeps its `next`.
-        let next = unsafe { read_once(&raw const (*self.link).next) };
-        if ptr::eq(next, self.head) {
-            return None;
-        }
-        steps::count(Step::Task);
-        // INVARIANT: A thread leaves the list with `list_del_rcu()` before it is freed through RCU.
-        self.link = next;
-        Some(Task {
-            // SAFETY: All links of the list but the head are in a `struct task_struct`.
-            ptr: unsafe { kernel::container_of!(next, bindings::task_struct, thread_node) },
-            rcu: self.rcu,
-            _not_send: PhantomData,
-        })
     }
 }
 
