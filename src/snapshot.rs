@@ -257,10 +257,13 @@ impl Snapshot {
         }
         let Self {
             tasks,
+            namespaces,
             paths,
             strings,
             ..
         } = &mut *snapshot;
+        let shown = namespaces.iter().map(|record| record.id);
+        tasks.forget_replaced(shown, sources.key, &budget)?;
         tasks.resolve(paths, strings, &budget)?;
         Ok(snapshot)
     }

@@ -74,6 +74,21 @@ impl Keyed for NsId {
     }
 }
 
+/// A namespace, found by its inode number.
+struct ByInum(NsId);
+
+impl Keyed for ByInum {
+    type Key = u32;
+
+    fn key(&self) -> u32 {
+        self.0.inum()
+    }
+
+    fn hash(key: &u32, hasher: Hasher) -> Hasher {
+        hasher.with((*key).into())
+    }
+}
+
 /// How many processes are in a namespace.
 struct Count {
     ns: u64,
@@ -154,6 +169,26 @@ impl NamespaceSet {
     /// Whether a task is in a namespace, or its children will be.
     pub(super) fn refers_to(&self, ns: NsId) -> bool {
         self.is_in(ns) || self.of_children().contains(&Some(ns))
+    }
+
+    /// The set without those that `keep` says no to.
+    fn retain(&self, keep: impl Fn(NsId) -> bool) -> Self {
+        let kept = |ns: Option<NsId>| ns.filter(|ns| keep(*ns));
+        let nsproxy = self.nsproxy.map(|nsproxy| NsProxy {
+            pid_for_children: kept(nsproxy.pid_for_children),
+            mnt: kept(nsproxy.mnt),
+            uts: kept(nsproxy.uts),
+            ipc: kept(nsproxy.ipc),
+            net: kept(nsproxy.net),
+            cgroup: kept(nsproxy.cgroup),
+            time: kept(nsproxy.time),
+            time_for_children: kept(nsproxy.time_for_children),
+        });
+        Self {
+            pid: kept(self.pid),
+            user: kept(self.user),
+            nsproxy,
+        }
     }
 
     /// The ids of all of them; 0 where there is none.
@@ -967,6 +1002,44 @@ impl Tasks {
             strings.reserve(budget)?;
             self.cgroups.reserve(budget)?;
         }
+    }
+
+    /// Forgets the namespaces that are gone and whose inode numbers others of `shown` have: in the text
+    /// they would be taken for those.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn forget_replaced(
+        &mut self,
+        shown: impl Iterator<Item = NsId>,
+        key: HashKey,
+        budget: &Budget,
+    ) -> Result {
+        let mut by_inum = Interner::new(64, key);
+        for ns in shown {
+            by_inum.find_or_add(ns.inum(), budget, || ByInum(ns))?;
+        }
+        let keep = |ns: NsId| {
+            let index = by_inum.find(&ns.inum());
+            index.is_none_or(|index| {
+                let shown = by_inum.items().get(index);
+                shown.is_none_or(|ByInum(shown)| *shown == ns)
+            })
+        };
+        // CAST: There are no more than an index can say.
+        for index in 0..self.sets.items().len() as u32 {
+            if let Some(count) = self.sets.items_mut().get_mut(index) {
+                count.set = count.set.retain(keep);
+            }
+        }
+        for index in 0..self.pid_namespaces.len() as u32 {
+            if let Some(ns) = self.pid_namespaces.get_mut(index) {
+                *ns = ns.filter(|ns| keep(*ns));
+            }
+        }
+        by_inum.release(budget);
+        Ok(())
     }
 
     /// Counts the processes in each namespace.
