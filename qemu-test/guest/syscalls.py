@@ -23,6 +23,7 @@ SYS_CAPSET = 126
 SYS_DELETE_MODULE = 176
 SYS_OPEN_BY_HANDLE_AT = 304
 SYS_FINIT_MODULE = 313
+SYS_USERFAULTFD = 323
 SYS_STATX = 332
 SYS_OPEN_TREE = 428
 SYS_PIDFD_OPEN = 434
@@ -211,6 +212,11 @@ def descriptor_of(pid: int, fd: int) -> int:
         return syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
     finally:
         os.close(pidfd)
+
+
+def userfaultfd(flags: int) -> int:
+    """userfaultfd(2)."""
+    return syscall(SYS_USERFAULTFD, flags)
 
 
 def drop_capability(capability: int) -> None:

@@ -6,8 +6,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
+import mmap
 import os
+import select
 import signal
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,15 +22,22 @@ import aftermath
 import forked
 import format1
 import module
+import procfs
+import readers
+import syscalls
 from runner import Failure, tell, test, test_with
-from specimens.piles import enslaved
+from specimens.crowd import crowd
+from specimens.piles import trees
 from zoo import Specimen, end, wait_forever
 
-# Peers are doubled until a read takes long.
-_FEWEST_PEERS = 750
-_MOST_PEERS = 16000
+# Mount namespaces are doubled until a read takes long, each with so many mounts.
+_MOUNTS_EACH = 5000
+_FEWEST_COPIES = 2
+_MOST_COPIES = 32
 _LONG = 0.3
-_QUERY = b"show=mounts propagate_from=1"
+_QUERY = b"show=mounts"
+# More than a text of all these has.
+_ROOM = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -41,20 +52,20 @@ class _Long:
 @contextlib.contextmanager
 def _long_reads() -> Iterator[_Long]:
     """Makes reads take long."""
-    peers = _FEWEST_PEERS
+    copies = _FEWEST_COPIES
     while True:
-        with enslaved(peers):
+        with crowd(namespaces=copies, arrange=lambda: trees(_MOUNTS_EACH)):
             began = time.monotonic()
             text = module.ask(_QUERY)
             took = time.monotonic() - began
             if took >= _LONG:
                 mounts = format1.parse(text).end.mounts
                 tell(f"a read of {mounts} mounts takes {took:.2f} s")
-                yield _Long(took, 2 * peers)
+                yield _Long(took, copies * _MOUNTS_EACH)
                 return
-        peers *= 2
-        if peers > _MOST_PEERS:
-            raise Failure(f"a read of {peers} mounts takes only {took:.2f} s")
+        copies *= 2
+        if copies > _MOST_COPIES:
+            raise Failure(f"a read of {len(text)} bytes takes only {took:.2f} s")
 
 
 def _check_whole(text: bytes, long: _Long) -> None:
@@ -83,7 +94,7 @@ def _read_interrupted(long: _Long) -> tuple[int, int]:
         nonlocal alarms
         alarms += 1
 
-    buffer = ctypes.create_string_buffer(1 << 23)
+    buffer = ctypes.create_string_buffer(1 << 20)
     text = b""
     fd = _opened()
     signal.signal(signal.SIGALRM, count)
@@ -116,7 +127,7 @@ def _read_until_killed(fd: int) -> None:
     """Asks and reads, again and again."""
     while True:
         os.write(fd, _QUERY)
-        module.read_all(fd, 1 << 23)
+        module.read_all(fd, _ROOM)
 
 
 def _read_with_threads(fd: int) -> None:
@@ -140,7 +151,7 @@ def _start(body: Callable[[int], None], fd: int) -> Specimen:
 def _kill_readers(body: Callable[[int], None], long: _Long) -> float:
     """Kills readers at several moments of a read; the longest time that one took to be gone."""
     latest = 0.0
-    for moment in (0.1, 0.6):
+    for moment in (0.1, 0.4, 0.8):
         fd = _opened()
         victim = _start(body, fd)
         time.sleep(long.seconds * moment)
@@ -149,18 +160,18 @@ def _kill_readers(body: Callable[[int], None], long: _Long) -> float:
         latest = max(latest, time.monotonic() - began)
         # The file was shared with the victim: whoever has it still gets a whole text.
         os.lseek(fd, 0, os.SEEK_SET)
-        _check_whole(module.read_all(fd, 1 << 23), long)
+        _check_whole(module.read_all(fd, _ROOM), long)
         os.close(fd)
     return latest
 
 
 def _read_once(fd: int) -> None:
-    os.pread(fd, 1 << 23, 0)
+    os.pread(fd, _ROOM, 0)
     wait_forever()
 
 
 def _append(fd: int, texts: list[bytes]) -> None:
-    texts.append(os.pread(fd, 1 << 23, 0))
+    texts.append(os.pread(fd, _ROOM, 0))
 
 
 def _kill_fellow(long: _Long, moment: float) -> None:
@@ -191,3 +202,135 @@ def killed_readers() -> None:
                 complaints.append(f"it took {latest:.2f} s to kill a reader, and {long.seconds:.2f} s to read")
         for moment in (0.1, 0.5):
             _kill_fellow(long, moment)
+
+
+_UFFDIO_API = 0xC018AA3F
+_UFFDIO_REGISTER = 0xC020AA00
+_UFFDIO_ZEROPAGE = 0xC020AA04
+_UFFD_API = 0xAA
+_REGISTER_MODE_MISSING = 1
+# How much is read into memory that is not there.
+_PART = 1 << 16
+
+
+@dataclass(frozen=True)
+class _Stuck:
+    """A process that reads into memory which is not there until somebody sees to it."""
+
+    specimen: Specimen
+    faults: int
+    """A descriptor that can be read from once the process waits for its memory."""
+    address: int
+
+    def release(self) -> None:
+        """Gives it the memory."""
+        fcntl.ioctl(self.faults, _UFFDIO_ZEROPAGE, struct.pack("QQQq", self.address, _PART, 0, 0))
+
+
+def _read_into_nothing(fd: int, writer: int) -> None:
+    faults = syscalls.userfaultfd(os.O_CLOEXEC)
+    fcntl.ioctl(faults, _UFFDIO_API, struct.pack("QQQ", _UFFD_API, 0, 0))
+    memory = mmap.mmap(-1, _PART)
+    buffer = (ctypes.c_char * _PART).from_buffer(memory)
+    address = ctypes.addressof(buffer)
+    fcntl.ioctl(faults, _UFFDIO_REGISTER, struct.pack("QQQQ", address, _PART, _REGISTER_MODE_MISSING, 0))
+    forked.send(writer, (faults, address))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.pread.restype = ctypes.c_ssize_t
+    got = libc.pread(fd, buffer, ctypes.c_size_t(_PART), ctypes.c_long(0))
+    forked.send(writer, memory[:got] if got >= 0 else ctypes.get_errno())
+    wait_forever()
+
+
+@contextlib.contextmanager
+def _stuck(fd: int) -> Iterator[tuple[_Stuck, int]]:
+    """Has one who reads an open file, and is stuck in that; and a pipe by which it gives what it has read."""
+    reader, writer = os.pipe()
+    specimen = _start(lambda fd: _read_into_nothing(fd, writer), fd)
+    try:
+        theirs, address = forked.receive(reader)
+        stuck = _Stuck(specimen, syscalls.descriptor_of(specimen.pid, theirs), address)
+        if not select.select([stuck.faults], [], [], forked.DEADLINE)[0]:
+            raise TimeoutError("the reader does not wait for its memory")
+        yield stuck, reader
+        os.close(stuck.faults)
+    finally:
+        end(specimen)
+        os.close(reader)
+        os.close(writer)
+
+
+def _wait_until_waiting(pid: int) -> None:
+    """Waits until a process has waited for a while for what only a fatal signal can end."""
+    before: list[tuple[int, int]] = []
+
+    def is_waiting() -> bool:
+        process = procfs.read_process(pid)
+        if process is None or process.state != "D":
+            before.clear()
+            return False
+        if before and before[0] != process.switches:
+            before.clear()
+        before.append(process.switches)
+        return len(before) > 10
+
+    forked.wait_until(is_waiting, f"process {pid} waits")
+
+
+def _write_once(fd: int) -> None:
+    os.write(fd, b"show=ns")
+    wait_forever()
+
+
+def _seconds_to_kill(specimen: Specimen) -> float:
+    """Kills a process: how long it takes to be gone. It is still to be reaped."""
+    began = time.monotonic()
+    os.kill(specimen.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, specimen.pid, os.WEXITED | os.WNOWAIT)
+    return time.monotonic() - began
+
+
+def _kill_those_who_wait(fd: int) -> list[str]:
+    """Kills a reader and a writer who wait for a reader of the same file; what is wrong."""
+    complaints = []
+    with _stuck(fd) as (stuck, reader):
+        for what, body in (("reader", _read_once), ("writer", _write_once)):
+            victim = _start(body, fd)
+            _wait_until_waiting(victim.pid)
+            took = _seconds_to_kill(victim)
+            end(victim)
+            tell(f"a {what} that waits is gone after {took:.3f} s")
+            if took > readers.KILLED_WITHIN:
+                complaints.append(f"a {what} that waits was gone {took:.1f} s after it was killed")
+        stuck.release()
+        part = forked.receive(reader)
+    # The query that nobody lived to write is not in force.
+    text = module.read_all(fd)
+    if part != text[: len(part)] or not format1.parse(text).end.mounts:
+        complaints.append("what the first reader has got is not the text")
+    return complaints
+
+
+def _kill_stuck(fd: int) -> list[str]:
+    """Kills a reader who is stuck, for whom another one waits; what is wrong."""
+    texts: list[bytes] = []
+    with _stuck(fd) as (stuck, _):
+        survivor = threading.Thread(target=_append, args=(fd, texts))
+        survivor.start()
+        took = _seconds_to_kill(stuck.specimen)
+        survivor.join()
+    tell(f"a reader whose memory is not there is gone after {took:.3f} s")
+    format1.parse(texts[0])
+    late = took > readers.KILLED_WITHIN
+    return [f"a reader whose memory is not there was gone {took:.1f} s after it was killed"] if late else []
+
+
+# On the kernels that have userfaultfd().
+@test_with(on="stock stock-7.2 rt cloud")
+def killed_while_waiting() -> None:
+    """Whoever waits for another reader of the same open file can be killed, and so can that one itself."""
+    with aftermath.checked() as (_, complaints):
+        for kill in (_kill_those_who_wait, _kill_stuck):
+            fd = _opened()
+            complaints += kill(fd)
+            os.close(fd)

@@ -19,6 +19,7 @@ from format1 import Document
 from latency import waits
 from runner import Failure, check, check_equal, tell, test, test_with
 from specimens.crowd import LEVELS, crowd
+from specimens.long import ENDS, escaped_mounts
 from specimens.mounts import BASE, private_namespace
 from specimens.piles import piled
 from syscalls import PATH_MAX
@@ -266,30 +267,6 @@ def size_mount_wait() -> None:
             raise Failure(f"mount() waits {read}, should be no more than {limit:.0f} ms")
 
 
-# Each byte takes four where it is escaped, and with its slash a name takes 1,021.
-_TABS = b"\t" * 255
-_TABS_DEPTH = 300
-# Of a mounted directory that is no longer than PATH_MAX where it is escaped, and of longer ones, which are
-# cut in the first of the escapes, behind it, and in another one.
-_ENDS = [b"/x" + b"n" * rest for rest in range(9, 19)]
-_SOURCE = b"\t" * 4000
-
-
-def _escaped_mounts() -> None:
-    """A deep mount of a long source, and mounts of directories with long names."""
-    private_namespace()
-    for end in _ENDS:
-        name = BASE + (b"/" + _TABS) * 4 + end
-        os.makedirs(name)
-        syscalls.bind(name, name)
-    os.chdir(BASE)
-    for _ in range(_TABS_DEPTH):
-        os.makedirs(_TABS, exist_ok=True)
-        os.chdir(_TABS)
-    syscalls.bind(b".", b".")
-    syscalls.mount(_SOURCE, b".", b"tmpfs")
-
-
 def _cut_root(root: bytes) -> bytes:
     """A mounted directory as it is shown: of one that is too long where escaped, the end, of whole escapes."""
     if len(root) <= PATH_MAX:
@@ -313,7 +290,7 @@ def _cut_line(line: bytes) -> bytes:
 def size_escapes() -> None:
     """Paths and a source of tabs, each four bytes long when escaped: of a path the end, and the rest whole."""
     module.ensure_loaded()
-    specimen = zoo.spawn(_escaped_mounts)
+    specimen = zoo.spawn(escaped_mounts)
     try:
         namespace = os.stat(f"/proc/{specimen.pid}/ns/mnt").st_ino
         document = _read("mounts of tabs")
@@ -324,7 +301,7 @@ def size_escapes() -> None:
     cut = [_cut_line(line) for line in lines]
     # As many were meant to be: that of the deep bind mount, and all that are too long.
     roots = sum(line.split(b" ")[3] != whole.split(b" ")[3] for line, whole in zip(cut, lines, strict=True))
-    check_equal("directories that are cut", roots, 1 + sum(4 * 1021 + len(end) > PATH_MAX for end in _ENDS))
+    check_equal("directories that are cut", roots, 1 + sum(4 * 1021 + len(end) > PATH_MAX for end in ENDS))
     shown = [mount.line for mount in document.mounts_of(namespace) if mount.reach != "outside"]
     check_equal("mounts", len(shown), len(cut))
     for line, wanted in zip(shown, cut, strict=True):

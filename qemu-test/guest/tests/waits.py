@@ -159,9 +159,11 @@ def waits_umount() -> None:
             forked.call(lambda path=path: _busy(path))
             for path in (f"/proc/{people.pid}/mountinfo", module.PROC_FILE)
         )
+        complaints = readers.complaints_of_kills()
     tell(f"EBUSY in {busy} of {USES} cases, with mountinfo in {with_mountinfo}")
     check_equal("EBUSY with mountinfo", with_mountinfo, 0)
     check_equal("EBUSY", busy, 0)
+    check(complaints)
 
 
 def _whole_time(part: Waits, size: int) -> float:
