@@ -12,7 +12,10 @@ from collections.abc import Iterator
 
 import format1
 import module
-from runner import Failure, check, check_equal, test
+import zoo
+from runner import Failure, check, check_equal, tell, test
+from specimens.crowd import crowd
+from specimens.long import escaped_mounts, long_root
 
 
 @contextlib.contextmanager
@@ -206,3 +209,99 @@ def splice_and_sendfile() -> None:
             sent.seek(0)
             check_equal("the sent text is the whole", sent.read() == text, True)
         os.unlink("/tmp/sent")
+
+
+# Far more than what the module makes of a text at once, with records that are longer than that.
+_CROWD = 100
+_BATCHES = 60
+_STEPS_EACH = 40
+_LENGTHS = (1, 1, 2, 63, 4095, 4096, 4097, 32_767, 32_768, 32_769, 70_000, 300_000)
+
+
+def _by_pread(fd: int, offset: int, length: int) -> bytes:
+    return os.pread(fd, length, offset)
+
+
+def _by_lseek(fd: int, offset: int, length: int) -> bytes:
+    check_equal("lseek", os.lseek(fd, offset, os.SEEK_SET), offset)
+    part = os.read(fd, length)
+    check_equal("position", os.lseek(fd, 0, os.SEEK_CUR), offset + len(part))
+    return part
+
+
+def _by_readv(fd: int, offset: int, length: int) -> bytes:
+    buffers = [bytearray(size) for size in (1, length // 3, 7, length) if size]
+    got = os.preadv(fd, buffers, offset)
+    return b"".join(buffers)[:got]
+
+
+def _by_sendfile(fd: int, offset: int, length: int) -> bytes:
+    with open("/tmp/sent", "w+b", buffering=0) as sent:
+        while length and (count := os.sendfile(sent.fileno(), fd, offset, length)):
+            offset, length = offset + count, length - count
+        sent.seek(0)
+        return sent.read()
+
+
+def _by_splice(fd: int, offset: int, length: int) -> bytes:
+    reader, writer = os.pipe()
+    try:
+        count = os.splice(fd, writer, min(length, 4096), offset_src=offset)
+        return os.read(reader, count) if count else b""
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+_WAYS = (_by_pread, _by_lseek, _by_readv, _by_sendfile, _by_splice)
+
+
+def _parts(fd: int, chance: random.Random, size: int) -> Iterator[tuple[str, int, bytes, int]]:
+    """Reads in some way at some place, time and again: in which way, where, what, and how much at most."""
+    way = chance.choice(_WAYS)
+    offset = chance.choice((0, chance.randrange(size), size - 1, size, size + chance.randrange(1 << 30)))
+    stride = chance.choice((1, 5000, 40_000, -1, -63, -4096, -33_000, 0))
+    for _ in range(_STEPS_EACH):
+        length = chance.choice(_LENGTHS)
+        yield way.__name__, offset, way(fd, offset, length), length
+        if stride:
+            offset = max(offset + stride, 0)
+        else:
+            offset = chance.randrange(size + 100)
+
+
+def _check_parts(chance: random.Random, size: int) -> None:
+    """Reads a new text at random places first, and compares that with the whole when it is known."""
+    with _opened() as fd:
+        parts = [part for _ in range(_BATCHES) for part in _parts(fd, chance, size)]
+        os.lseek(fd, 0, os.SEEK_SET)
+        text = module.read_all(fd, chance.choice((9999, 1 << 16, 1 << 20)))
+        check_equal("the whole by pread", _whole(fd) == text, True)
+    format1.parse(text)
+    for way, offset, part, length in parts:
+        if part != text[offset : offset + len(part)]:
+            raise Failure(f"{way}: {len(part)} bytes at {offset} are not what is there")
+        # Less only where the text ends, and by splice.
+        least = min(length, max(len(text) - offset, 0))
+        if len(part) < (min(least, 1) if way == "_by_splice" else least):
+            raise Failure(f"{way}: {len(part)} bytes at {offset} instead of {least}")
+
+
+@test
+def bytes_anywhere() -> None:
+    """A long text of long records has the same bytes wherever one begins to read, in whatever way."""
+    module.ensure_loaded()
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    with crowd(tasks=_CROWD, arrange=long_root, root="."):
+        specimen = zoo.spawn(escaped_mounts)
+        try:
+            text = module.read_text()
+            longest = max(map(len, text.split(b"\n")))
+            tell(f"{len(text)} bytes, the longest record has {longest} (seed {seed})")
+            if longest <= 1 << 15 or len(text) < 20 << 15:
+                raise Failure("the text is too short to see anything")
+            for _ in range(3):
+                _check_parts(chance, len(text))
+        finally:
+            zoo.end(specimen)
