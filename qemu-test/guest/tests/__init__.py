@@ -30,6 +30,7 @@ def all_tests() -> list[Test]:
         size,
         bounds,
         waits,
+        moments,
         steps,
         interrupted,
         scarcity,
