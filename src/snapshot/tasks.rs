@@ -1020,6 +1020,9 @@ impl Tasks {
         for ns in shown {
             by_inum.find_or_add(ns.inum(), budget, || ByInum(ns))?;
         }
+        if by_inum.items().len() == 0 {
+            return Ok(());
+        }
         let keep = |ns: NsId| {
             let index = by_inum.find(&ns.inum());
             index.is_none_or(|index| {

@@ -144,7 +144,7 @@ def memory_is_charged() -> None:
         check_equal("answer to close", reader.tell("c"), (0, 0))
         after = _charged()
         tell(f"a text of {size} bytes: {before} bytes charged, {during} while it is open, {after} then")
-        if not _MOUNTS * _LEAST_EACH - _SLACK < during - before < size // 2 + _SLACK:
+        if not _MOUNTS * _LEAST_EACH - _SLACK < during - before < size * 3 // 4 + _SLACK:
             raise Failure(f"{during - before} bytes are charged for a text of {size}")
         if after > before + _SLACK:
             raise Failure(f"{after - before} bytes are still charged when the file is closed")
