@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import format1
 import module
 import zoo
-from runner import Failure, check, check_equal, tell, test
+from runner import Failure, check, check_equal, tell, test, test_with
 from specimens.crowd import crowd
 from specimens.long import escaped_mounts, long_root
 
@@ -287,7 +287,8 @@ def _check_parts(chance: random.Random, size: int) -> None:
             raise Failure(f"{way}: {len(part)} bytes at {offset} instead of {least}")
 
 
-@test
+# Not on the debug kernel, where it takes many minutes.
+@test_with(on="stock stock-7.2 rt cloud uml")
 def bytes_anywhere() -> None:
     """A long text of long records has the same bytes wherever one begins to read, in whatever way."""
     module.ensure_loaded()
