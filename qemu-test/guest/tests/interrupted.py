@@ -25,7 +25,7 @@ import module
 import procfs
 import readers
 import syscalls
-from runner import Failure, tell, test, test_with
+from runner import Failure, tell, test_with
 from specimens.crowd import crowd
 from specimens.piles import trees
 from zoo import Specimen, end, wait_forever
@@ -112,7 +112,7 @@ def _read_interrupted(long: _Long) -> tuple[int, int]:
     return alarms, interruptions
 
 
-@test
+@test_with(on="stock stock-7.2 rt cloud uml")
 def signals_during_read() -> None:
     """A reader who gets a signal each millisecond gets the whole text."""
     module.ensure_loaded()

@@ -82,7 +82,7 @@ def _wrong_counts(document: Document) -> list[str]:
     ]
 
 
-@test_with(seconds=180, on="stock stock-7.2 rt cloud debug")
+@test_with(seconds=180, on="stock stock-7.2 rt cloud")
 def moments_namespaces() -> None:
     """While inode numbers are given again and again, no process is in a namespace where it has never been."""
     module.ensure_loaded()
@@ -179,7 +179,7 @@ def _read_lists(inum: int, times: int) -> tuple[int, list[str]]:
     return torn, complaints
 
 
-@test_with(seconds=180, on="stock stock-7.2 rt cloud debug")
+@test_with(seconds=180, on="stock stock-7.2 rt cloud")
 def moments_mounts() -> None:
     """A list of mounts that changes all the time is of one moment, or says that it is not; quiet ones are."""
     module.ensure_loaded()

@@ -15,7 +15,7 @@ import mountinfo
 import readers
 import syscalls
 from latency import Waits, waits
-from runner import Failure, check, check_equal, tell, test, test_with
+from runner import Failure, check, check_equal, tell, test_with
 from specimens.crowd import crowd
 from specimens.mounts import BASE, private_namespace
 from specimens.piles import POINT, enslaved, piled
@@ -150,7 +150,7 @@ def _busy(path: str) -> int:
     return busy
 
 
-@test
+@test_with(on="stock stock-7.2 rt cloud uml")
 def waits_umount() -> None:
     """What nobody uses any more can be unmounted while a read is under way, as with mountinfo."""
     module.ensure_loaded()
@@ -198,7 +198,7 @@ def pile_speed() -> None:
     check(complaints)
 
 
-@test_with(seconds=300)
+@test_with(seconds=300, on="stock stock-7.2 rt cloud uml")
 def pile_points() -> None:
     """In a pile of 65,536 mounts each has the mount point, and the topmost alone is reached by it."""
     module.ensure_loaded()
