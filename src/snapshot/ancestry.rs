@@ -152,47 +152,43 @@ impl Ancestry {
         loop {
             let index = self.link_of(at.id(), strings)?;
             let first = *first.get_or_insert(index);
-            let Some(link) = self.links.items_mut().get_mut(index) else {
+            let Some(mut link) = self.links.items().get(index).copied() else {
                 return Err(CapacityExceeded);
             };
             if link.is_complete {
                 self.complete(first);
                 return Ok(first);
             }
-            let parent = link.parent;
             // It may have been moved since: then it is looked at anew.
             let known = at.above().filter(|above| {
-                let links = self.links.items();
-                links.get(parent).is_some_and(|link| link.id == above.id())
+                let parent = self.links.items().get(link.parent);
+                parent.is_some_and(|parent| parent.id == above.id())
             });
-            let Some(link) = self.links.items_mut().get_mut(index) else {
+            if let Some(above) = known {
+                at = above;
+                continue;
+            }
+            if *steps >= max_steps {
                 return Err(CapacityExceeded);
+            }
+            let mut above = None;
+            if let Some((parent, way, more)) = at.up(names) {
+                *steps = steps.saturating_add(more).saturating_add(1);
+                link.name = strings.push(names.as_bytes())?;
+                link.way = way;
+                above = Some(parent).filter(|_| way != WayUp::Escaped);
+            }
+            link.parent = match above {
+                Some(above) => self.link_of(above.id(), strings)?,
+                None => TOP,
             };
-            let above = if known.is_none() {
-                if *steps >= max_steps {
-                    return Err(CapacityExceeded);
-                }
-                match at.up(names) {
-                    Some((above, way, more)) => {
-                        *steps = steps.saturating_add(more).saturating_add(1);
-                        link.name = strings.push(names.as_bytes())?;
-                        link.way = way;
-                        Some(above).filter(|_| way != WayUp::Escaped)
-                    }
-                    None => None,
-                }
-            } else {
-                known
-            };
+            if let Some(place) = self.links.items_mut().get_mut(index) {
+                *place = link;
+            }
             let Some(above) = above else {
-                link.parent = TOP;
                 self.complete(first);
                 return Ok(first);
             };
-            let parent = self.link_of(above.id(), strings)?;
-            if let Some(link) = self.links.items_mut().get_mut(index) {
-                link.parent = parent;
-            }
             at = above;
         }
     }
@@ -237,11 +233,7 @@ impl Ancestry {
     ) -> Result {
         let Self { links, paths } = self;
         let links = links.items();
-        paths.clear();
-        paths.reserve_more(links.len(), budget)?;
-        for _ in 0..links.len() {
-            let _ = paths.push(PathId::UNKNOWN);
-        }
+        *paths = ChunkedVec::filled(PathId::UNKNOWN, links.len(), budget)?;
         let mut climb = Climb::new(links.len(), budget)?;
         let above = |index| match links.get(index) {
             Some(link) if (link.parent as usize) < links.len() => Above::Item(link.parent),

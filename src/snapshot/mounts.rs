@@ -247,7 +247,7 @@ pub(super) struct MountLists<'a> {
     names: NameBuf,
     batch: Vec<Described>,
     entries: ChunkedVec<Entry>,
-    /// The entries, each behind the one that it is mounted on.
+    /// The entries, each behind the one that it is mounted on; empty if they are so by themselves.
     order: ChunkedVec<u32>,
     masters: Ancestry,
     /// The mounted directory and the tail that were added last: many mounts have the same as the one
@@ -617,19 +617,17 @@ impl<'a> MountLists<'a> {
         }
         for at in 0..len {
             check_alive(at)?;
-            let index = if is_in_order {
-                Some(at)
-            } else {
-                self.order.get(at).copied()
-            };
-            if let Some(index) = index {
-                self.find_path(index, tree)?;
-            }
+            self.find_path(self.in_order(at), tree)?;
         }
         if has_mount_points {
-            self.find_covered(is_in_order, strings, tree)?;
+            self.find_covered(strings, tree)?;
         }
         Ok(())
+    }
+
+    /// The entry that is number `at` when each comes behind the one that it is mounted on.
+    fn in_order(&self, at: u32) -> u32 {
+        self.order.get(at).copied().unwrap_or(at)
     }
 
     /// Orders the entries so that each comes behind the one that it is mounted on.
@@ -703,12 +701,7 @@ impl<'a> MountLists<'a> {
 
     /// Finds out which paths do not lead to their mounts, because a directory on the way is another
     /// mount's mount point; and those below.
-    fn find_covered(
-        &mut self,
-        is_in_order: bool,
-        strings: &mut StringPool,
-        tree: &mut PathTree,
-    ) -> Result {
+    fn find_covered(&mut self, strings: &mut StringPool, tree: &mut PathTree) -> Result {
         // The mount points of the mounts that may be concerned, as seen from the root of the mount that
         // each is on, in a tree where equal paths are equal.
         let mut points = PathTree::new(self.key);
@@ -747,11 +740,7 @@ impl<'a> MountLists<'a> {
         // CAST: There are no more than an index can say.
         for at in 0..self.entries.len() as u32 {
             check_alive(at)?;
-            let index = if is_in_order {
-                at
-            } else {
-                self.order.get(at).copied().unwrap_or(NONE)
-            };
+            let index = self.in_order(at);
             let Some(entry) = self.entries.get(index).copied() else {
                 break;
             };
@@ -809,9 +798,8 @@ impl<'a> MountLists<'a> {
     /// For each master, the first peer group on the way to its own masters that has a member which
     /// can be reached from the root of the namespace; 0 if none has. C: `get_dominating_id()`.
     fn dominating_groups(&self) -> Result<ChunkedVec<i32>> {
-        let mut dominating = ChunkedVec::new(0);
         if !self.options.propagate_from {
-            return Ok(dominating);
+            return Ok(ChunkedVec::new(0));
         }
         let mut reachable = Interner::new(16, self.key);
         for entry in self.entries.iter() {
@@ -820,10 +808,7 @@ impl<'a> MountLists<'a> {
             }
         }
         let masters = &self.masters;
-        dominating.reserve_more(masters.len(), self.budget)?;
-        for _ in 0..masters.len() {
-            let _ = dominating.push(0);
-        }
+        let mut dominating = ChunkedVec::filled(0, masters.len(), self.budget)?;
         let mut climb = Climb::new(masters.len(), self.budget)?;
         let above = |index| masters.above(index).map_or(Above::Nothing, Above::Item);
         // CAST: There are no more than an index can say.

@@ -21,7 +21,7 @@ use crate::sys::{
         self,
         Vec, //
     },
-    path::PATH_MAX, //
+    path::PathEnd, //
 };
 use kernel::prelude::*;
 
@@ -146,14 +146,7 @@ impl PathTree {
         strings: &mut StringPool,
         budget: &Budget,
     ) -> Result<PathId> {
-        let mut names = core::mem::take(&mut self.steps);
-        names.clear();
-        let mut top = path;
-        while let Some(node) = self.node(top) {
-            names.push(node.name, memory::charged())?;
-            top = node.parent;
-        }
-        let mut at = top;
+        let (names, mut at) = self.names_of(path)?;
         let mut copy = core::mem::take(&mut self.scratch);
         for name in names.iter().rev() {
             copy.clear();
@@ -182,6 +175,18 @@ impl PathTree {
         if from == PathId::TOP {
             return Ok(path);
         }
+        let (names, _) = self.names_of(path)?;
+        let mut at = from;
+        for name in names.iter().rev() {
+            at = self.step(at, *name, budget)?;
+        }
+        self.steps = names;
+        Ok(at)
+    }
+
+    /// The names on the way up from a path, the last one first, in memory that is to be given back to
+    /// `steps`; and where the way ends.
+    fn names_of(&mut self, path: PathId) -> Result<(Vec<StringId>, PathId)> {
         let mut names = core::mem::take(&mut self.steps);
         names.clear();
         let mut at = path;
@@ -189,12 +194,7 @@ impl PathTree {
             names.push(node.name, memory::charged())?;
             at = node.parent;
         }
-        let mut at = from;
-        for name in names.iter().rev() {
-            at = self.step(at, *name, budget)?;
-        }
-        self.steps = names;
-        Ok(at)
+        Ok((names, at))
     }
 
     fn step(&mut self, parent: PathId, name: StringId, budget: &Budget) -> Result<PathId> {
@@ -244,9 +244,7 @@ impl PathTree {
 
 /// A path name that is spelled, and room for it.
 pub(crate) struct PathBuf {
-    /// [`PATH_MAX`] bytes, in use from `start` on.
-    room: Vec<u8>,
-    start: usize,
+    end: PathEnd,
     is_cut: bool,
 }
 
@@ -258,19 +256,18 @@ impl PathBuf {
     /// `ENOMEM`
     pub(crate) fn new() -> Result<Self> {
         Ok(Self {
-            room: memory::zeros(PATH_MAX)?,
-            start: PATH_MAX,
+            end: PathEnd::new()?,
             is_cut: false,
         })
     }
 
-    /// Spells the name of a directory; of one that is longer than [`PATH_MAX`] bytes, the end.
+    /// Spells the name of a directory; of one that is longer than `PATH_MAX` bytes, the end.
     pub(crate) fn spell(&mut self, path: PathId, tree: &PathTree, strings: &StringPool) {
-        self.start = self.room.len();
+        self.end.clear();
         self.is_cut = false;
         let mut at = path;
         while let Some(node) = tree.node(at) {
-            if !(self.put_before(strings.get(node.name)) && self.put_before(b"/")) {
+            if !(self.end.put_before(strings.get(node.name)) && self.end.put_before(b"/")) {
                 self.is_cut = true;
                 return;
             }
@@ -279,33 +276,18 @@ impl PathBuf {
         if at == PathId::UNKNOWN {
             self.is_cut = true;
         } else if at == path {
-            self.put_before(b"/");
+            self.end.put_before(b"/");
         }
     }
 
     /// The name.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.room.get(self.start..).unwrap_or_default()
+        self.end.as_bytes()
     }
 
     /// Whether there is more of it.
     pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
-    }
-
-    /// Puts as much of `bytes` as there is room for before what is there, and says whether that is
-    /// all.
-    fn put_before(&mut self, bytes: &[u8]) -> bool {
-        let len = bytes.len().min(self.start);
-        let start = self.start.saturating_sub(len);
-        let end = bytes.get(bytes.len().saturating_sub(len)..);
-        if let (Some(place), Some(end)) = (self.room.get_mut(start..self.start), end) {
-            for (to, from) in place.iter_mut().zip(end) {
-                *to = *from;
-            }
-            self.start = start;
-        }
-        len == bytes.len()
     }
 }
 
@@ -343,13 +325,8 @@ impl Climb {
     ///
     /// `ENOMEM`; `EFBIG`.
     pub(super) fn new(len: usize, budget: &Budget) -> Result<Self> {
-        let mut known = ChunkedVec::new(0);
-        known.reserve_more(len, budget)?;
-        for _ in 0..len {
-            let _ = known.push(Known::Nothing);
-        }
         Ok(Self {
-            known,
+            known: ChunkedVec::filled(Known::Nothing, len, budget)?,
             way: ChunkedVec::new(64),
         })
     }

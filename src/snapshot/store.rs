@@ -102,6 +102,24 @@ impl<T> ChunkedVec<T> {
         }
     }
 
+    /// Creates a vector of `len` times the same item.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn filled(item: T, len: usize, budget: &Budget) -> Result<Self>
+    where
+        T: Copy,
+    {
+        let mut this = Self::new(0);
+        this.reserve_more(len, budget)?;
+        for _ in 0..len {
+            // There is room for all.
+            let _ = this.push(item);
+        }
+        Ok(this)
+    }
+
     fn capacity(&self) -> usize {
         if self.rest.is_empty() {
             self.first.capacity()
@@ -378,12 +396,10 @@ impl Places {
         }
     }
 
-    /// Puts an index, which is not there, where its hash belongs.
-    fn insert(&mut self, hash: u64, index: u32) {
-        if let Some(Found::Vacant(at)) = self.find(hash, |_| false) {
-            if let Some(place) = self.0.get_mut(at) {
-                *place = index;
-            }
+    /// Puts an index in a vacant place.
+    fn set(&mut self, at: usize, index: u32) {
+        if let Some(place) = self.0.get_mut(at) {
+            *place = index;
         }
     }
 
@@ -409,7 +425,9 @@ impl Places {
         self.0 = Vec::from_elem(VACANT, wanted, charged())?;
         // No more than an index can say.
         for index in 0..u32::try_from(len).unwrap_or(u32::MAX) {
-            self.insert(hash(index).unwrap_or(0), index);
+            if let Some(Found::Vacant(at)) = self.find(hash(index).unwrap_or(0), |_| false) {
+                self.set(at, index);
+            }
         }
         Ok(())
     }
@@ -482,13 +500,15 @@ impl<T: Keyed> Interner<T> {
         key: T::Key,
         make: impl FnOnce() -> T,
     ) -> Result<u32, CapacityExceeded> {
-        if let Some(index) = self.find(&key) {
+        let found = self.look_up(&key);
+        if let Some(Found::Index(index)) = found {
             return Ok(index);
         }
         self.check_room(1)?;
         let index = self.items.push(make())?;
-        let hash = T::hash(&key, self.key.hasher()).finish();
-        self.places.insert(hash, index);
+        if let Some(Found::Vacant(at)) = found {
+            self.places.set(at, index);
+        }
         Ok(index)
     }
 
@@ -512,12 +532,18 @@ impl<T: Keyed> Interner<T> {
     /// The index of the item with this key.
     #[inline]
     pub(super) fn find(&self, key: &T::Key) -> Option<u32> {
-        let hash = T::hash(key, self.key.hasher()).finish();
-        let is_it = |index| self.items.get(index).is_some_and(|item| item.key() == *key);
-        match self.places.find(hash, is_it)? {
+        match self.look_up(key)? {
             Found::Index(index) => Some(index),
             Found::Vacant(_) => None,
         }
+    }
+
+    /// The index of the item with this key, or the place where it would be.
+    #[inline]
+    fn look_up(&self, key: &T::Key) -> Option<Found> {
+        let hash = T::hash(key, self.key.hasher()).finish();
+        let is_it = |index| self.items.get(index).is_some_and(|item| item.key() == *key);
+        self.places.find(hash, is_it)
     }
 
     /// The items.
@@ -624,7 +650,8 @@ impl StringPool {
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<StringId, CapacityExceeded> {
         let hash = self.key.hasher().with_bytes(bytes).finish();
         let is_it = |index| self.get(StringId(index)) == bytes;
-        if let Some(Found::Index(index)) = self.places.find(hash, is_it) {
+        let found = self.places.find(hash, is_it);
+        if let Some(Found::Index(index)) = found {
             return Ok(StringId(index));
         }
         if self.places.0.len() / 2 <= self.spans.len() {
@@ -653,7 +680,9 @@ impl StringPool {
             begin: begin as u32,
             len: bytes.len() as u32,
         })?;
-        self.places.insert(hash, index);
+        if let Some(Found::Vacant(at)) = found {
+            self.places.set(at, index);
+        }
         Ok(StringId(index))
     }
 

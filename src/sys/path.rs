@@ -223,14 +223,15 @@ pub(crate) struct Names {
     pub(crate) steps: u32,
 }
 
-/// Room for the name of a directory on a mount, and the name that was written last.
-pub(crate) struct NameBuf {
-    /// [`PATH_MAX`] bytes, in use from `start` on.
+/// [`PATH_MAX`] bytes, which are filled from the last one on: so a path is written while somebody goes
+/// up from where it ends.
+pub(crate) struct PathEnd {
+    /// In use from `start` on.
     room: Vec<u8>,
     start: usize,
 }
 
-impl NameBuf {
+impl PathEnd {
     /// Makes the room.
     ///
     /// # Errors
@@ -242,16 +243,55 @@ impl NameBuf {
         Ok(Self { room, start })
     }
 
-    /// The name that was written last: each directory below the root of the mount after a slash, so
-    /// that of the root itself is empty.
+    /// What was written.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.room.get(self.start..).unwrap_or_default()
     }
 
+    /// Forgets what was written.
+    pub(crate) fn clear(&mut self) {
+        self.start = self.room.len();
+    }
+
+    /// Puts as much of the end of `bytes` as there is room for before what is there, and says whether
+    /// that is all.
+    pub(crate) fn put_before(&mut self, bytes: &[u8]) -> bool {
+        let len = bytes.len().min(self.start);
+        let start = self.start.saturating_sub(len);
+        let end = bytes.get(bytes.len().saturating_sub(len)..);
+        if let (Some(place), Some(end)) = (self.room.get_mut(start..self.start), end) {
+            for (to, from) in place.iter_mut().zip(end) {
+                *to = *from;
+            }
+            self.start = start;
+        }
+        len == bytes.len()
+    }
+}
+
+/// Room for the name of a directory on a mount, and the name that was written last.
+pub(crate) struct NameBuf(PathEnd);
+
+impl NameBuf {
+    /// Makes the room.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(PathEnd::new()?))
+    }
+
+    /// The name that was written last: each directory below the root of the mount after a slash, so
+    /// that of the root itself is empty.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     /// Copies a name from elsewhere; of one that is too long, the end.
     pub(crate) fn copy(&mut self, name: &[u8]) {
-        self.start = self.room.len();
-        self.put_before(name);
+        self.0.clear();
+        self.0.put_before(name);
     }
 
     /// Writes the name that `dentry` has on a mount whose root directory is `top`, and looks for
@@ -274,7 +314,7 @@ impl NameBuf {
         let mut found = false;
         let mut has_mount_point = false;
         let mut steps = 0_u32;
-        self.start = self.room.len();
+        self.0.clear();
         let mut lock = None;
         let way = loop {
             found |= wanted.is_some_and(|wanted| ptr::eq(wanted, dentry));
@@ -292,7 +332,7 @@ impl NameBuf {
             // both are freed through RCU.
             let parent = unsafe { read_once(&raw const (*dentry).d_parent) };
             if ptr::eq(parent, dentry) {
-                self.start = self.room.len();
+                self.0.clear();
                 break WayUp::Escaped;
             }
             // SAFETY: While `rename_lock` is held, the name stays and is that long.
@@ -302,7 +342,7 @@ impl NameBuf {
             };
             steps = steps.saturating_add(1);
             steps::count(Step::Name);
-            if !(self.put_before(name) && self.put_before(b"/")) {
+            if !(self.0.put_before(name) && self.0.put_before(b"/")) {
                 break WayUp::Cut;
             }
             dentry = parent;
@@ -314,20 +354,5 @@ impl NameBuf {
             has_mount_point,
             steps,
         }
-    }
-
-    /// Puts as much of `bytes` as there is room for before what is there, and says whether that is
-    /// all.
-    fn put_before(&mut self, bytes: &[u8]) -> bool {
-        let len = bytes.len().min(self.start);
-        let start = self.start.saturating_sub(len);
-        let end = bytes.get(bytes.len().saturating_sub(len)..);
-        if let (Some(place), Some(end)) = (self.room.get_mut(start..self.start), end) {
-            for (to, from) in place.iter_mut().zip(end) {
-                *to = *from;
-            }
-            self.start = start;
-        }
-        len == bytes.len()
     }
 }
