@@ -349,25 +349,26 @@ impl Snapshot {
             ..filter
         };
         let filter = if is_one { all } else { filter };
-        let collector = Collector::new(sources.key, &mut self.strings, budget, filter)?;
-        let nr = query.upid.map(|upid| upid.nr).or(query.pid);
-        let Some(nr) = nr else {
-            // Without namespaces, which say how many processes they have, they are of no use.
-            if show.ns || show.tasks || show.threads {
-                self.tasks = collector.collect_all(self.uptime)?;
-            }
-            return Ok(None);
-        };
-        let (tasks, root) = collector.collect_one(nr, upid_ns)?;
-        // The same process must have both numbers, if both were asked for.
-        let number = tasks
-            .only()
-            .and_then(|task| tasks.levels(task).next())
-            .map(|level| level.numbers.nr);
-        if query.pid.is_some_and(|pid| number != Some(pid)) {
+        // Without namespaces, which say how many processes they have, they are of no use.
+        if !(is_one || show.ns || show.tasks || show.threads) {
             return Ok(None);
         }
-        self.tasks = tasks;
+        let collector = Collector::new(&mut self.tasks, &mut self.strings, budget, filter)?;
+        let Some(nr) = query.upid.map(|upid| upid.nr).or(query.pid) else {
+            collector.collect_all(self.uptime)?;
+            return Ok(None);
+        };
+        let root = collector.collect_one(nr, upid_ns)?;
+        // The same process must have both numbers, if both were asked for.
+        let number = self
+            .tasks
+            .only()
+            .and_then(|task| self.tasks.levels(task).next())
+            .map(|level| level.numbers.nr);
+        if query.pid.is_some_and(|pid| number != Some(pid)) {
+            self.tasks = Tasks::new(sources.key)?;
+            return Ok(None);
+        }
         Ok(root)
     }
 

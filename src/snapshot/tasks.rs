@@ -359,7 +359,7 @@ pub(crate) struct Tasks {
 
 /// What is needed while processes are visited.
 pub(super) struct Collector<'a> {
-    tasks: Box<Tasks>,
+    tasks: &'a mut Tasks,
     strings: &'a mut StringPool,
     budget: &'a Budget,
     filter: Filter<'a>,
@@ -396,13 +396,13 @@ impl<'a> Collector<'a> {
     ///
     /// `ENOMEM`
     pub(super) fn new(
-        key: HashKey,
+        tasks: &'a mut Tasks,
         strings: &'a mut StringPool,
         budget: &'a Budget,
         filter: Filter<'a>,
     ) -> Result<Self> {
         Ok(Self {
-            tasks: Tasks::new(key)?,
+            tasks,
             strings,
             budget,
             filter,
@@ -426,7 +426,7 @@ impl<'a> Collector<'a> {
     /// # Errors
     ///
     /// `ENOMEM`; `EFBIG`; `EINTR` if the calling process is being killed.
-    pub(super) fn collect_all(mut self, now: u64) -> Result<Box<Tasks>> {
+    pub(super) fn collect_all(mut self, now: u64) -> Result {
         let mut walk = TaskWalk::of_processes();
         // Those that were visited in this section, and whose threads are visited next.
         let mut owners = Vec::new();
@@ -462,8 +462,7 @@ impl<'a> Collector<'a> {
             }
         }
         self.add_unlisted(now)?;
-        self.tasks.count(self.budget)?;
-        Ok(self.tasks)
+        self.tasks.count(self.budget)
     }
 
     /// Visits one process or thread alone: the one with the number `nr` in the pid namespace `ns`, or
@@ -479,7 +478,7 @@ impl<'a> Collector<'a> {
         mut self,
         nr: i32,
         ns: Option<&Namespace>,
-    ) -> Result<(Box<Tasks>, Option<PathRef>)> {
+    ) -> Result<Option<PathRef>> {
         let mut process = None;
         let mut root = None;
         self.is_one = true;
@@ -504,7 +503,7 @@ impl<'a> Collector<'a> {
         if let Some(process) = process {
             self.collect_threads(process)?;
         }
-        Ok((self.tasks, root))
+        Ok(root)
     }
 
     /// Makes room for the next section.
