@@ -14,7 +14,7 @@ from functools import cached_property
 
 from mountinfo import MountInfo, MountInfoError
 
-Upid = tuple[int, int]
+Upid = tuple[int, int | None]
 """A number and the inode number of the pid namespace it is valid in."""
 
 Value = int | str | bytes | tuple[int, ...] | tuple[Upid, ...] | None
@@ -88,11 +88,13 @@ def _numbers(value: bytes) -> tuple[int, ...]:
 
 
 def _upids(value: bytes) -> tuple[Upid, ...]:
+    """Of a namespace that is gone there is no number, where another one has it."""
+
     def upid(item: bytes) -> Upid:
         number, at, namespace = item.partition(b"@")
         if not at:
             raise FormatError(f"{item!r} is not <nr>@<pid ns>")
-        return _number(number), _number(namespace)
+        return _number(number), None if namespace == b"-" else _number(namespace)
 
     return tuple(upid(item) for item in value.split(b","))
 

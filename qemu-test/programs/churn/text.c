@@ -4,10 +4,10 @@
 
 /*
  * The keys of each kind of record, in their order. After each: # a number, ? a number or -, ~ a
- * number with a sign, $ a string, @ a list.
+ * number with a sign, $ a string, % numbers, @ numbers in pid namespaces.
  */
 static const char *const task_keys[] = {
-	"comm$", "level#", "upid@", "pgid@", "sid@", "ppid#", "uid#", "gid#", "threads#", "state$",
+	"comm$", "level#", "upid@", "pgid%", "sid%", "ppid#", "uid#", "gid#", "threads#", "state$",
 	"kind$", "start#", "pidns?", "pid_for_children?", "mntns?", "utsns?", "ipcns?", "netns?",
 	"cgroupns?", "timens?", "time_for_children?", "userns?", "chroot?", "root$", "cgroup$",
 	NULL,
@@ -66,6 +66,31 @@ static bool is_number(const char *value)
 	return digits && !value[digits] && (digits == 1 || *value != '0');
 }
 
+/* Whether a value is a list of numbers; if `in_ns`, of each with the pid namespace where it is valid. */
+static bool is_list(const char *value, bool in_ns)
+{
+	for (;;) {
+		char item[64], *ns = NULL;
+		const size_t length = strcspn(value, ",");
+
+		if (length >= sizeof(item))
+			return false;
+		*stpncpy(item, value, length) = '\0';
+		if (in_ns) {
+			ns = strchr(item, '@');
+			if (!ns)
+				return false;
+			*ns++ = '\0';
+		}
+		/* Of a namespace that is gone the number can be that of another one. */
+		if (!is_number(item) || (ns && strcmp(ns, "-") && !is_number(ns)))
+			return false;
+		if (!value[length])
+			return true;
+		value += length + 1;
+	}
+}
+
 static bool is_value(const char *value, char type)
 {
 	switch (type) {
@@ -75,9 +100,9 @@ static bool is_value(const char *value, char type)
 		return !strcmp(value, "-") || is_number(value);
 	case '~':
 		return is_number(value + (*value == '-'));
+	case '%':
 	case '@':
-		return !strcmp(value, "-") ||
-		       (isdigit(*value) && !value[strspn(value, "0123456789@,")]);
+		return is_list(value, type == '@');
 	}
 	for (; *value; value++)
 		if (*value < '!' || *value > '~')
