@@ -661,7 +661,7 @@ impl RecordWriter<'_> {
         to.push(b":");
         minor.put(to);
         to.push(b" ");
-        to.push(self.snapshot.string(mount.root));
+        to.push(self.snapshot.bytes(mount.root));
         to.push(b" ");
         let point = scratch.spell(self.snapshot, mount.point);
         put_escaped(point.as_bytes(), &MOUNTINFO_SPECIAL, to);

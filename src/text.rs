@@ -4,10 +4,7 @@
 
 #![deny(unsafe_code)]
 
-use crate::sys::memory::{
-    self,
-    Vec, //
-};
+use crate::sys::memory::FixedBuf;
 use kernel::prelude::*;
 
 /// A number in decimal digits.
@@ -103,11 +100,10 @@ impl ByteSet {
 /// A window into a text that is written from some place on: it keeps what falls into it, and counts
 /// the rest.
 pub(crate) struct Window {
-    room: Vec<u8>,
+    /// What was written of it.
+    room: FixedBuf,
     /// Where in the text the window begins.
     begin: usize,
-    /// How much of it was written.
-    used: usize,
     /// Bytes that are still to be written before the window begins.
     skip: usize,
     /// Bytes that were written behind its end.
@@ -122,9 +118,8 @@ impl Window {
     /// `ENOMEM`
     pub(crate) fn new(len: usize) -> Result<Self> {
         Ok(Self {
-            room: memory::zeros(len)?,
+            room: FixedBuf::new(len)?,
             begin: 0,
-            used: 0,
             skip: 0,
             lost: 0,
         })
@@ -135,20 +130,15 @@ impl Window {
     pub(crate) fn restart(&mut self, begin: usize, position: usize) {
         self.begin = begin;
         self.skip = begin.saturating_sub(position);
-        self.used = 0;
+        self.room.clear();
         self.lost = 0;
     }
 
     /// Appends bytes to the text.
     #[inline(always)]
     pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let end = self.used.wrapping_add(bytes.len());
-        match self.room.get_mut(self.used..end) {
-            Some(room) if self.skip == 0 => {
-                room.copy_from_slice(bytes);
-                self.used = end;
-            }
-            _ => self.push_over_an_edge(bytes),
+        if self.skip != 0 || !self.room.push(bytes) {
+            self.push_over_an_edge(bytes);
         }
     }
 
@@ -157,37 +147,33 @@ impl Window {
         let skipped = self.skip.min(bytes.len());
         self.skip = self.skip.saturating_sub(skipped);
         let bytes = bytes.get(skipped..).unwrap_or_default();
-        let room = self.room.get_mut(self.used..).unwrap_or_default();
-        let kept = bytes.len().min(room.len());
-        for (to, from) in room.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        self.used = self.used.saturating_add(kept);
-        self.lost = self.lost.saturating_add(bytes.len().saturating_sub(kept));
+        let kept = bytes.get(..self.room.free()).unwrap_or(bytes);
+        self.room.push(kept);
+        self.lost = self
+            .lost
+            .saturating_add(bytes.len().saturating_sub(kept.len()));
     }
 
     /// Where in the text the next byte goes.
     pub(crate) fn position(&self) -> usize {
-        self.begin
-            .wrapping_sub(self.skip)
-            .wrapping_add(self.used)
-            .wrapping_add(self.lost)
+        self.end().wrapping_sub(self.skip).wrapping_add(self.lost)
     }
 
     /// How many bytes there is room for.
+    #[inline]
     pub(crate) fn free(&self) -> usize {
-        self.room.len().saturating_sub(self.used)
+        self.room.free()
     }
 
     /// Where the part of the text that the window has ends.
     pub(crate) fn end(&self) -> usize {
-        self.begin.saturating_add(self.used)
+        self.begin.wrapping_add(self.room.as_bytes().len())
     }
 
     /// The bytes of the text from `at` on that are in the window.
     pub(crate) fn bytes_at(&self, at: usize) -> &[u8] {
         let from = at.checked_sub(self.begin);
-        from.and_then(|from| self.room.get(from..self.used))
+        from.and_then(|from| self.room.as_bytes().get(from..))
             .unwrap_or_default()
     }
 }
@@ -195,6 +181,7 @@ impl Window {
 #[kernel::macros::kunit_tests(nsinspect_text)]
 mod tests {
     use super::*;
+    use crate::sys::memory::zeros;
 
     #[test]
     fn decimal_numbers() {
@@ -261,12 +248,12 @@ mod tests {
 
     #[test]
     fn bytes_longer_than_a_window() -> Result {
-        let all = Vec::from_elem(b'x', 1000, memory::charged())?;
+        let all = zeros(1000)?;
         let mut window = Window::new(10)?;
         window.restart(500, 3);
         window.push(&all);
         assert!(window.position() == 1003 && window.end() == 510 && window.free() == 0);
-        assert!(window.bytes_at(505) == b"xxxxx");
+        assert!(window.bytes_at(505) == [0; 5]);
         Ok(())
     }
 }

@@ -150,7 +150,7 @@ impl Ancestry {
         let mut first = None;
         let mut at = one;
         loop {
-            let index = self.link_of(at.id(), strings)?;
+            let index = self.link_of(at.id())?;
             let first = *first.get_or_insert(index);
             let Some(mut link) = self.links.items().get(index).copied() else {
                 return Err(CapacityExceeded);
@@ -179,7 +179,7 @@ impl Ancestry {
                 above = Some(parent).filter(|_| way != WayUp::Escaped);
             }
             link.parent = match above {
-                Some(above) => self.link_of(above.id(), strings)?,
+                Some(above) => self.link_of(above.id())?,
                 None => TOP,
             };
             if let Some(place) = self.links.items_mut().get_mut(index) {
@@ -194,15 +194,11 @@ impl Ancestry {
     }
 
     /// The link with that id, of which nothing more may be known.
-    fn link_of(&mut self, id: u64, strings: &mut StringPool) -> Result<u32, CapacityExceeded> {
-        if let Some(index) = self.links.find(&id) {
-            return Ok(index);
-        }
-        let name = strings.push(b"")?;
+    fn link_of(&mut self, id: u64) -> Result<u32, CapacityExceeded> {
         self.links.find_or_push(id, || Link {
             id,
             parent: NOT_YET,
-            name,
+            name: StringId::EMPTY,
             way: WayUp::AtRoot,
             is_complete: false,
         })
@@ -228,7 +224,7 @@ impl Ancestry {
     pub(super) fn resolve(
         &mut self,
         tree: &mut PathTree,
-        strings: &mut StringPool,
+        strings: &StringPool,
         budget: &Budget,
     ) -> Result {
         let Self { links, paths } = self;
@@ -257,9 +253,11 @@ impl Ancestry {
                     WayUp::AtRoot if link.parent == TOP => PathId::TOP,
                     WayUp::AtRoot => {
                         let parent = parent.unwrap_or(PathId::UNKNOWN);
-                        tree.add_string(parent, link.name, strings, budget)?
+                        tree.add(parent, strings.span(link.name), strings, budget)?
                     }
-                    WayUp::Cut => tree.add_string(PathId::UNKNOWN, link.name, strings, budget)?,
+                    WayUp::Cut => {
+                        tree.add(PathId::UNKNOWN, strings.span(link.name), strings, budget)?
+                    }
                 };
                 if let Some(place) = paths.get_mut(index) {
                     *place = path;

@@ -19,7 +19,8 @@ use super::{
         Above,
         Climb,
         PathId,
-        PathTree, //
+        PathTree,
+        Steps, //
     },
     store::{
         CapacityExceeded,
@@ -28,6 +29,7 @@ use super::{
         Hasher,
         Interner,
         Keyed,
+        Span,
         StringId,
         StringPool, //
     },
@@ -120,7 +122,7 @@ pub(crate) struct MountRecord {
     /// Where it is mounted, as seen from the root of the namespace.
     pub(crate) point: PathId,
     /// The directory that is mounted, escaped.
-    pub(crate) root: StringId,
+    pub(crate) root: Span,
     /// Type, source and options of the file system; or the whole line, if the kernel wrote that.
     pub(crate) tail: StringId,
     pub(crate) flags: Flags,
@@ -145,7 +147,7 @@ struct Entry {
     /// Whether it is shown.
     is_kept: bool,
     /// The mount point, as seen from the root of the mount that it is on.
-    point: PathId,
+    point: Span,
     path: PathId,
     way: WayUp,
     relation: Relation,
@@ -250,9 +252,10 @@ pub(super) struct MountLists<'a> {
     /// The entries, each behind the one that it is mounted on; empty if they are so by themselves.
     order: ChunkedVec<u32>,
     masters: Ancestry,
-    /// The mounted directory and the tail that were added last: many mounts have the same as the one
-    /// before.
-    recent: [Option<StringId>; 2],
+    /// The tails of a batch.
+    tails: Vec<StringId>,
+    /// The mounted directory of most mounts.
+    top: Option<Span>,
 }
 
 /// A mount of a batch.
@@ -321,7 +324,8 @@ impl<'a> MountLists<'a> {
             entries: ChunkedVec::new(0),
             order: ChunkedVec::new(0),
             masters: Ancestry::new(key),
-            recent: [None; 2],
+            tails: Vec::with_capacity(BATCH, charged())?,
+            top: None,
         })
     }
 
@@ -358,9 +362,8 @@ impl<'a> MountLists<'a> {
                 core::mem::replace(&mut self.masters, masters).release(self.budget);
             }
             let may_repeat = repeats < MAX_REPEATS;
-            let names = (&mut *strings, &mut *tree);
-            let read = self.read_once((namespace, mnt), ns, records, names, (in_vain, may_repeat));
-            match read? {
+            let limits = (in_vain, may_repeat);
+            match self.read_once((namespace, mnt), ns, records, strings, limits)? {
                 Some(head) => break head,
                 None => {
                     repeats = repeats.saturating_add(1);
@@ -379,7 +382,7 @@ impl<'a> MountLists<'a> {
         (namespace, mnt): (&Namespace, MntNamespace<'_>),
         ns: u32,
         records: &mut ChunkedVec<MountRecord>,
-        (strings, tree): (&mut StringPool, &mut PathTree),
+        strings: &mut StringPool,
         (in_vain, may_repeat): (usize, bool),
     ) -> Result<Option<ListHead>> {
         let mut head = None;
@@ -424,7 +427,7 @@ impl<'a> MountLists<'a> {
                 continue;
             }
             extent = Extent::All;
-            from = self.add_batch(ns, records, strings, tree)?.max(from);
+            from = self.add_batch(ns, records, strings)?.max(from);
             // Others may add to the list for as long as it is read.
             let is_enough = head.is_torn && self.entries.len() >= len;
             if matches!(end, BatchEnd::List) || is_enough || self.entries.len() >= self.max_mounts {
@@ -446,6 +449,7 @@ impl<'a> MountLists<'a> {
         let began = self.options.has_kernel_write().then(system::stopwatch);
         let mut steps = 0_usize;
         let mut seq = self.buf.begin(self.file);
+        let mut tails = sem.tails();
         for mount in sem.mounts() {
             let is_kept = self.dev.is_none_or(|dev| is_on(&mount, dev));
             let extent = match is_kept {
@@ -454,8 +458,8 @@ impl<'a> MountLists<'a> {
                 true if self.batch.is_empty() => extent,
                 true => Extent::All,
             };
-            let described =
-                mount.describe(&mut seq, &mut self.names, self.options, self.root, extent)?;
+            let to = (&mut seq, &mut self.names, &mut tails);
+            let described = mount.describe(to, self.options, self.root, extent)?;
             let Some(what) = described else {
                 return Ok(BatchEnd::Buffer);
             };
@@ -497,57 +501,22 @@ impl<'a> MountLists<'a> {
         ns: u32,
         records: &mut ChunkedVec<MountRecord>,
         strings: &mut StringPool,
-        tree: &mut PathTree,
     ) -> Result<u64> {
         let mut next = 0;
-        self.entries.reserve_more(self.batch.len(), self.budget)?;
-        records.reserve_more(self.batch.len(), self.budget)?;
+        let budget = self.budget;
+        self.tails.clear();
+        self.entries.reserve_more(self.batch.len(), budget)?;
+        records.reserve_more(self.batch.len(), budget)?;
         for described in &self.batch {
             let what = &described.what;
-            let from = match what.names.way {
-                WayUp::AtRoot => PathId::TOP,
-                WayUp::Escaped | WayUp::Cut => PathId::UNKNOWN,
-            };
-            let point = self.buf.get(what.point());
-            let point = tree.add(from, point, strings, self.budget)?;
-            self.entries.add(
-                Entry {
-                    id: what.id,
-                    parent: what.parent,
-                    above: NONE,
-                    is_kept: described.is_kept,
-                    point,
-                    path: PathId::UNKNOWN,
-                    way: what.names.way,
-                    relation: what.relation,
-                    group: if what.flags.is_shared() {
-                        what.group
-                    } else {
-                        0
-                    },
-                    master: described.master,
-                    is_overmounted: what.is_overmounted,
-                    has_mount_point: what.names.has_mount_point,
-                    has_way_with_mount_point: false,
-                    is_seen: false,
-                    is_reachable: false,
-                    is_led_to: false,
-                    is_seen_by_subject: false,
-                },
-                self.budget,
-            )?;
             if described.is_kept {
-                let root = self.buf.get(what.root());
-                let mut cut = Vec::new();
-                let root = match end_of_path(root) {
-                    Some(end) => {
-                        cut.extend_from_slice(end, charged())?;
-                        cut.extend_from_slice(CUT, charged())?;
-                        &cut
-                    }
-                    None => root,
-                };
-                let tail = self.buf.get(what.tail());
+                // CAST: There are few in a batch.
+                if what.tail as usize == self.tails.len() {
+                    let tail = strings.add(self.buf.get(what.tail_bytes()), budget)?;
+                    // There is room for one of each mount.
+                    let _ = self.tails.push_within_capacity(tail);
+                }
+                let tail = self.tails.get(what.tail as usize).copied();
                 let (major, minor) = what.device;
                 let record = MountRecord {
                     id: what.id,
@@ -561,13 +530,37 @@ impl<'a> MountLists<'a> {
                     master: what.master,
                     propagate_from: 0,
                     point: PathId::UNKNOWN,
-                    root: add_recent(&mut self.recent[0], root, strings, self.budget)?,
-                    tail: add_recent(&mut self.recent[1], tail, strings, self.budget)?,
+                    root: add_root(&mut self.top, self.buf.get(what.root()), strings, budget)?,
+                    tail: tail.unwrap_or(StringId::EMPTY),
                     flags: what.flags,
                     reach: Reach::Outside,
                 };
-                records.add(record, self.budget)?;
+                records.add(record, budget)?;
             }
+            let entry = Entry {
+                id: what.id,
+                parent: what.parent,
+                above: NONE,
+                is_kept: described.is_kept,
+                point: strings.append(self.buf.get(what.point()), budget)?,
+                path: PathId::UNKNOWN,
+                way: what.names.way,
+                relation: what.relation,
+                group: if what.flags.is_shared() {
+                    what.group
+                } else {
+                    0
+                },
+                master: described.master,
+                is_overmounted: what.is_overmounted,
+                has_mount_point: what.names.has_mount_point,
+                has_way_with_mount_point: false,
+                is_seen: false,
+                is_reachable: false,
+                is_led_to: false,
+                is_seen_by_subject: false,
+            };
+            self.entries.add(entry, budget)?;
             next = what.id.saturating_add(1);
         }
         Ok(next)
@@ -591,12 +584,13 @@ impl<'a> MountLists<'a> {
     }
 
     /// Finds out where each mount is mounted, and who can get there.
-    fn find_paths(&mut self, strings: &mut StringPool, tree: &mut PathTree) -> Result {
+    fn find_paths(&mut self, strings: &StringPool, tree: &mut PathTree) -> Result {
         // CAST: There are no more than an index can say.
         let len = self.entries.len() as u32;
         // Many have the same parent as the one before, and most come after it.
         let mut last = (0, NONE);
-        let mut is_in_order = true;
+        // So many come before the first that does not.
+        let mut in_order = None;
         let mut has_mount_points = false;
         for index in 0..len {
             check_alive(index)?;
@@ -606,21 +600,30 @@ impl<'a> MountLists<'a> {
             if parent != last.0 {
                 last = (parent, self.find(parent).unwrap_or(NONE));
             }
+            let above = last.1;
             if let Some(entry) = self.entries.get_mut(index) {
-                entry.above = last.1;
-                is_in_order &= last.1 == NONE || last.1 <= index;
+                entry.above = above;
                 has_mount_points |= entry.has_mount_point;
             }
+            if above != NONE && above > index {
+                in_order = in_order.or(Some(index));
+            }
+            if in_order.is_none() {
+                self.find_path(index, strings, tree)?;
+            }
         }
-        if !is_in_order {
+        if let Some(done) = in_order {
             self.find_order()?;
-        }
-        for at in 0..len {
-            check_alive(at)?;
-            self.find_path(self.in_order(at), tree)?;
+            for at in 0..len {
+                check_alive(at)?;
+                let index = self.in_order(at);
+                if index >= done {
+                    self.find_path(index, strings, tree)?;
+                }
+            }
         }
         if has_mount_points {
-            self.find_covered(strings, tree)?;
+            self.find_covered(strings)?;
         }
         Ok(())
     }
@@ -656,25 +659,26 @@ impl<'a> MountLists<'a> {
 
     /// Finds out where a mount is mounted, once that is known of the one that it is mounted on, and
     /// what follows from that, unless a directory is covered.
-    fn find_path(&mut self, index: u32, tree: &mut PathTree) -> Result {
-        let Some(entry) = self.entries.get(index).copied() else {
+    fn find_path(&mut self, index: u32, strings: &StringPool, tree: &mut PathTree) -> Result {
+        let Some(entry) = self.entries.get(index) else {
             return Ok(());
         };
         let is_top = entry.above == index;
         // In a circle, or below a mount that is not on the list, nothing is known of the parent.
         let parent = self.entries.get(entry.above).filter(|_| !is_top);
-        let path = match entry.way {
-            WayUp::Escaped => PathId::UNKNOWN,
-            _ if is_top => PathId::TOP,
-            WayUp::AtRoot => {
-                let above = parent.map_or(PathId::UNKNOWN, |parent| parent.path);
-                tree.graft(above, entry.point, self.budget)?
-            }
-            WayUp::Cut => entry.point,
+        let from = match entry.way {
+            WayUp::AtRoot => parent.map_or(PathId::UNKNOWN, |parent| parent.path),
+            WayUp::Escaped | WayUp::Cut => PathId::UNKNOWN,
+        };
+        let path = if is_top && entry.way != WayUp::Escaped {
+            PathId::TOP
+        } else {
+            // The name of one that has escaped is empty.
+            tree.add(from, entry.point, strings, self.budget)?
         };
         // The topmost of those that are mounted on the root of the next, down to that of the namespace.
         let is_ns_root = |entry: &Entry, path: PathId| path == PathId::TOP && !entry.is_overmounted;
-        let is_root = is_ns_root(&entry, path);
+        let is_root = is_ns_root(entry, path);
         let has_escaped = entry.way == WayUp::Escaped;
         let on_root = parent.is_some_and(|parent| is_ns_root(parent, parent.path));
         let is_seen = is_root || !has_escaped && parent.is_some_and(|parent| parent.is_seen);
@@ -701,13 +705,13 @@ impl<'a> MountLists<'a> {
 
     /// Finds out which paths do not lead to their mounts, because a directory on the way is another
     /// mount's mount point; and those below.
-    fn find_covered(&mut self, strings: &mut StringPool, tree: &mut PathTree) -> Result {
+    fn find_covered(&mut self, strings: &StringPool) -> Result {
         // The mount points of the mounts that may be concerned, as seen from the root of the mount that
-        // each is on, in a tree where equal paths are equal.
-        let mut points = PathTree::new(self.key);
-        let mut canonical = ChunkedVec::new(0);
+        // each is on.
+        let mut points = Steps::new(self.key);
+        let mut point_of = ChunkedVec::new(0);
         let mut mounted_on = Interner::new(64, self.key);
-        canonical.reserve_more(self.entries.len(), self.budget)?;
+        point_of.reserve_more(self.entries.len(), self.budget)?;
         // CAST: There are no more than an index can say.
         for index in 0..self.entries.len() as u32 {
             let above = self
@@ -727,7 +731,11 @@ impl<'a> MountLists<'a> {
             let above = self.entries.get(entry.above);
             let mut path = PathId::UNKNOWN;
             if above.is_some_and(|above| above.has_way_with_mount_point) {
-                path = tree.canonical(entry.point, &mut points, strings, self.budget)?;
+                let from = match entry.way {
+                    WayUp::AtRoot => PathId::TOP,
+                    WayUp::Escaped | WayUp::Cut => PathId::UNKNOWN,
+                };
+                path = points.add(from, strings.bytes(entry.point), self.budget)?;
                 let key = MountedOn {
                     entry: entry.above,
                     path,
@@ -735,19 +743,19 @@ impl<'a> MountLists<'a> {
                 mounted_on.find_or_add(key, self.budget, || key)?;
             }
             // There is room for all.
-            let _ = canonical.push(path);
+            let _ = point_of.push(path);
         }
         // CAST: There are no more than an index can say.
         for at in 0..self.entries.len() as u32 {
             check_alive(at)?;
             let index = self.in_order(at);
-            let Some(entry) = self.entries.get(index).copied() else {
+            let Some(entry) = self.entries.get(index) else {
                 break;
             };
             if !entry.is_led_to || entry.path == PathId::TOP && !entry.is_overmounted {
                 continue;
             }
-            let point = canonical.get(index).copied().unwrap_or(PathId::UNKNOWN);
+            let point = point_of.get(index).copied().unwrap_or(PathId::UNKNOWN);
             let is_covered =
                 entry.has_mount_point && is_covered(entry.above, point, &points, &mounted_on);
             let parent = self.entries.get(entry.above);
@@ -757,7 +765,7 @@ impl<'a> MountLists<'a> {
             }
         }
         mounted_on.release(self.budget);
-        canonical.release(self.budget);
+        point_of.release(self.budget);
         points.release(self.budget);
         Ok(())
     }
@@ -768,7 +776,7 @@ impl<'a> MountLists<'a> {
         // CAST: Indices into memory.
         let (mut from, mut to) = (begin as u32, begin as u32);
         for entry in self.entries.iter().filter(|entry| entry.is_kept) {
-            let Some(mut record) = records.get(from).copied() else {
+            let Some(record) = records.get_mut(from) else {
                 break;
             };
             from = from.saturating_add(1);
@@ -784,10 +792,13 @@ impl<'a> MountLists<'a> {
             };
             let group = dominating.get(entry.master).copied().unwrap_or(0);
             record.propagate_from = if group == record.master { 0 } else { group };
-            if let Some(place) = records.get_mut(to) {
-                *place = record;
-            }
             to = to.saturating_add(1);
+            if to < from {
+                let record = *record;
+                if let Some(place) = records.get_mut(to.wrapping_sub(1)) {
+                    *place = record;
+                }
+            }
         }
         // CAST: An index into memory.
         records.truncate(to as usize);
@@ -870,19 +881,28 @@ impl<'a> MountLists<'a> {
     }
 }
 
-/// Adds a string, if it is not the same as the `recent` one.
-fn add_recent(
-    recent: &mut Option<StringId>,
-    bytes: &[u8],
+/// Adds the name of a mounted directory: that of most, the `top` of their file system, once.
+fn add_root(
+    top: &mut Option<Span>,
+    name: &[u8],
     strings: &mut StringPool,
     budget: &Budget,
-) -> Result<StringId> {
-    if let Some(recent) = recent.filter(|recent| strings.get(*recent) == bytes) {
-        return Ok(recent);
+) -> Result<Span> {
+    if name == b"/" {
+        if let Some(top) = *top {
+            return Ok(top);
+        }
+        let span = strings.append(name, budget)?;
+        *top = Some(span);
+        return Ok(span);
     }
-    let string = strings.add(bytes, budget)?;
-    *recent = Some(string);
-    Ok(string)
+    let Some(end) = end_of_path(name) else {
+        return strings.append(name, budget);
+    };
+    let mut cut = Vec::with_capacity(end.len().saturating_add(CUT.len()), charged())?;
+    cut.extend_from_slice(end, charged())?;
+    cut.extend_from_slice(CUT, charged())?;
+    strings.append(&cut, budget)
 }
 
 /// Mounts whose device is looked at under one hold of the semaphore.
@@ -894,12 +914,7 @@ fn is_on(mount: &Mount<'_>, device: Device) -> bool {
 
 /// Whether a directory between the root of the mount with the number `entry` and the mount point `point`
 /// on it is another mount's mount point.
-fn is_covered(
-    entry: u32,
-    point: PathId,
-    points: &PathTree,
-    mounted_on: &Interner<MountedOn>,
-) -> bool {
+fn is_covered(entry: u32, point: PathId, points: &Steps, mounted_on: &Interner<MountedOn>) -> bool {
     let mut at = points.parent(point);
     while let Some(path) = at.filter(|path| *path != PathId::TOP) {
         if mounted_on.find(&MountedOn { entry, path }).is_some() {

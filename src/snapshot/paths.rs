@@ -12,17 +12,12 @@ use super::{
         Hasher,
         Interner,
         Keyed,
+        Span,
         StringId,
         StringPool, //
     },
 };
-use crate::sys::{
-    memory::{
-        self,
-        Vec, //
-    },
-    path::PathEnd, //
-};
+use crate::sys::path::PathEnd;
 use kernel::prelude::*;
 
 /// A directory, or a cgroup.
@@ -44,10 +39,71 @@ impl PathId {
 /// A directory in the tree. Its name can be of several steps, with slashes between.
 struct PathNode {
     parent: PathId,
+    name: Span,
+}
+
+/// All path names of a snapshot. The bytes of the names are in its pool of strings.
+pub(crate) struct PathTree {
+    /// That of index `i` is the path `i + 2`.
+    nodes: ChunkedVec<PathNode>,
+}
+
+/// Paths that are no nodes: [`PathId::TOP`] and [`PathId::UNKNOWN`].
+const CONSTANTS: u32 = 2;
+
+impl PathTree {
+    /// Creates a tree of nothing but its top.
+    pub(super) fn new() -> Self {
+        Self {
+            nodes: ChunkedVec::new(0),
+        }
+    }
+
+    /// The directory that is reached from another by a name: steps with slashes between, of which
+    /// there can be one more before the first; or nothing at all.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    #[inline]
+    pub(super) fn add(
+        &mut self,
+        from: PathId,
+        name: Span,
+        strings: &StringPool,
+        budget: &Budget,
+    ) -> Result<PathId> {
+        if name.is_empty() {
+            return Ok(from);
+        }
+        let name = match strings.bytes(name) {
+            [b'/', ..] => name.without_first(),
+            _ => name,
+        };
+        let node = self.nodes.add(PathNode { parent: from, name }, budget)?;
+        Ok(PathId(node.saturating_add(CONSTANTS)))
+    }
+
+    fn node(&self, path: PathId) -> Option<&PathNode> {
+        self.nodes.get(path.0.checked_sub(CONSTANTS)?)
+    }
+}
+
+/// Path names, step by step, where equal ones are the same.
+pub(super) struct Steps {
+    /// That of index `i` is the path `i + 2`.
+    nodes: Interner<StepNode>,
+    names: StringPool,
+}
+
+/// A directory, whose name is of one step.
+#[derive(Clone, Copy)]
+struct StepNode {
+    parent: PathId,
     name: StringId,
 }
 
-impl Keyed for PathNode {
+impl Keyed for StepNode {
     type Key = (PathId, StringId);
 
     fn key(&self) -> (PathId, StringId) {
@@ -59,186 +115,45 @@ impl Keyed for PathNode {
     }
 }
 
-/// All path names of a snapshot.
-pub(crate) struct PathTree {
-    /// Those of index `i` are the node `i + 2`.
-    nodes: Interner<PathNode>,
-    /// The directory that was added last for what is below it.
-    recent: Option<Recent>,
-    /// A name that is being split.
-    scratch: Vec<u8>,
-    /// The steps of a path that is being grafted.
-    steps: Vec<StringId>,
-}
-
-/// A directory that was added, and how it is reached.
-#[derive(Clone, Copy)]
-struct Recent {
-    from: PathId,
-    name: StringId,
-    path: PathId,
-}
-
-/// Nodes that are no items: [`PathId::TOP`] and [`PathId::UNKNOWN`].
-const CONSTANTS: u32 = 2;
-
-impl PathTree {
-    /// Creates a tree of nothing but its top.
+impl Steps {
+    /// Creates those of no path.
     pub(super) fn new(key: HashKey) -> Self {
         Self {
-            nodes: Interner::new(16, key),
-            recent: None,
-            scratch: Vec::new(),
-            steps: Vec::new(),
+            nodes: Interner::new(64, key),
+            names: StringPool::new(key),
         }
     }
 
-    /// The directory that is reached from another by a name as [`crate::sys::path::NameBuf`] has it:
-    /// each step after a slash, or nothing at all.
+    /// The directory that is reached from another by a name: each step after a slash, or nothing at
+    /// all.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EFBIG`.
-    pub(super) fn add(
-        &mut self,
-        from: PathId,
-        name: &[u8],
-        strings: &mut StringPool,
-        budget: &Budget,
-    ) -> Result<PathId> {
-        if name.is_empty() {
-            return Ok(from);
-        }
-        // Many names differ in the last step only.
-        let slash = name.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-        let (directory, last) = name.split_at_checked(slash).unwrap_or((&[], name));
-        let directory = directory.strip_prefix(b"/").unwrap_or(directory);
-        let last = last.strip_prefix(b"/").unwrap_or(last);
+    pub(super) fn add(&mut self, from: PathId, name: &[u8], budget: &Budget) -> Result<PathId> {
         let mut at = from;
-        if !directory.is_empty() {
-            let recent = self
-                .recent
-                .filter(|recent| recent.from == from && strings.get(recent.name) == directory);
-            at = match recent {
-                Some(recent) => recent.path,
-                None => {
-                    let name = strings.add(directory, budget)?;
-                    let path = self.step(from, name, budget)?;
-                    self.recent = Some(Recent { from, name, path });
-                    path
-                }
-            };
+        let steps = name.split(|byte| *byte == b'/');
+        for step in steps.filter(|step| !step.is_empty()) {
+            let parent = at;
+            let name = self.names.add(step, budget)?;
+            let node = self
+                .nodes
+                .find_or_add((parent, name), budget, || StepNode { parent, name })?;
+            at = PathId(node.saturating_add(CONSTANTS));
         }
-        let name = strings.add(last, budget)?;
-        self.step(at, name, budget)
+        Ok(at)
     }
 
-    /// Adds a path to another tree, in nodes of one step each: if all paths there are, equal ones are the
-    /// same.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; `EFBIG`.
-    pub(super) fn canonical(
-        &mut self,
-        path: PathId,
-        to: &mut Self,
-        strings: &mut StringPool,
-        budget: &Budget,
-    ) -> Result<PathId> {
-        let (names, mut at) = self.names_of(path)?;
-        let mut copy = core::mem::take(&mut self.scratch);
-        for name in names.iter().rev() {
-            copy.clear();
-            copy.extend_from_slice(strings.get(*name), memory::charged())?;
-            for step in copy.split(|byte| *byte == b'/') {
-                let step = strings.add(step, budget)?;
-                at = to.step(at, step, budget)?;
-            }
-        }
-        self.scratch = copy;
-        self.steps = names;
-        Ok(at)
+    /// The directory above; `None` at the top.
+    pub(super) fn parent(&self, path: PathId) -> Option<PathId> {
+        let node = self.nodes.items().get(path.0.checked_sub(CONSTANTS)?)?;
+        Some(node.parent)
     }
 
     /// Frees its memory, and gives it back to the budget.
     pub(super) fn release(self, budget: &Budget) {
         self.nodes.release(budget);
-    }
-
-    /// The directory that is reached from another as `path` is reached from the top.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; `EFBIG`.
-    pub(super) fn graft(&mut self, from: PathId, path: PathId, budget: &Budget) -> Result<PathId> {
-        if from == PathId::TOP {
-            return Ok(path);
-        }
-        let (names, _) = self.names_of(path)?;
-        let mut at = from;
-        for name in names.iter().rev() {
-            at = self.step(at, *name, budget)?;
-        }
-        self.steps = names;
-        Ok(at)
-    }
-
-    /// The names on the way up from a path, the last one first, in memory that is to be given back to
-    /// `steps`; and where the way ends.
-    fn names_of(&mut self, path: PathId) -> Result<(Vec<StringId>, PathId)> {
-        let mut names = core::mem::take(&mut self.steps);
-        names.clear();
-        let mut at = path;
-        while let Some(node) = self.node(at) {
-            names.push(node.name, memory::charged())?;
-            at = node.parent;
-        }
-        Ok((names, at))
-    }
-
-    fn step(&mut self, parent: PathId, name: StringId, budget: &Budget) -> Result<PathId> {
-        let node = self
-            .nodes
-            .find_or_add((parent, name), budget, || PathNode { parent, name })?;
-        Ok(PathId(node.saturating_add(CONSTANTS)))
-    }
-
-    /// As [`PathTree::add`], of a name that is in the pool.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`; `EFBIG`.
-    pub(super) fn add_string(
-        &mut self,
-        from: PathId,
-        name: StringId,
-        strings: &mut StringPool,
-        budget: &Budget,
-    ) -> Result<PathId> {
-        let bytes = strings.get(name);
-        if bytes.is_empty() {
-            return Ok(from);
-        }
-        if !bytes.contains(&b'/') {
-            return self.step(from, name, budget);
-        }
-        // The pool cannot be read from and added to at the same time.
-        let mut copy = core::mem::take(&mut self.scratch);
-        copy.clear();
-        copy.extend_from_slice(bytes, memory::charged())?;
-        let path = self.add(from, &copy, strings, budget);
-        self.scratch = copy;
-        path
-    }
-
-    fn node(&self, path: PathId) -> Option<&PathNode> {
-        self.nodes.items().get(path.0.checked_sub(CONSTANTS)?)
-    }
-
-    /// The directory above; `None` at the top.
-    pub(super) fn parent(&self, path: PathId) -> Option<PathId> {
-        self.node(path).map(|node| node.parent)
+        self.names.release(budget);
     }
 }
 
@@ -267,7 +182,7 @@ impl PathBuf {
         self.is_cut = false;
         let mut at = path;
         while let Some(node) = tree.node(at) {
-            if !(self.end.put_before(strings.get(node.name)) && self.end.put_before(b"/")) {
+            if !(self.end.put_before(strings.bytes(node.name)) && self.end.put_before(b"/")) {
                 self.is_cut = true;
                 return;
             }

@@ -18,6 +18,7 @@ use crate::{
     sys::{
         memory::{
             charged,
+            FixedBuf,
             Vec, //
         },
         system, //
@@ -371,15 +372,34 @@ pub(super) trait Keyed {
 /// The place of a table that no item has.
 const VACANT: u32 = u32::MAX;
 
+/// As many items are looked through one by one: for so few a table is not worth its memory.
+const FEW: usize = 8;
+
 /// An open hash table of indices. It has at least twice as many places as there are items, a power of
-/// two.
+/// two; or none at all as long as there are at most [`FEW`].
 struct Places(Vec<u32>);
 
 impl Places {
-    /// Walks the places for a hash: `is_it` says for the index in a place whether that is it. `None`
-    /// if there are no places at all.
+    /// How many items there can be.
+    fn capacity(&self) -> usize {
+        (self.0.len() / 2).max(FEW)
+    }
+
+    /// Walks the places for a hash, or all of `len` items: `is_it` says for an index whether that is
+    /// it. `None` if it is not there, and there are no places.
     #[inline]
-    fn find(&self, hash: u64, mut is_it: impl FnMut(u32) -> bool) -> Option<Found> {
+    fn find(
+        &self,
+        len: usize,
+        hash: impl FnOnce() -> u64,
+        mut is_it: impl FnMut(u32) -> bool,
+    ) -> Option<Found> {
+        if self.0.is_empty() {
+            // CAST: They are few.
+            let found = (0..len as u32).find(|index| is_it(*index));
+            return found.map(Found::Index);
+        }
+        let hash = hash();
         let mask = self.0.len().wrapping_sub(1);
         // CAST: Any part of the hash will do.
         let mut at = hash as usize & mask;
@@ -411,21 +431,22 @@ impl Places {
         len: usize,
         hash: impl Fn(u32) -> Option<u64>,
     ) -> Result {
+        if items <= self.capacity() {
+            return Ok(());
+        }
+        let old = self.0.len();
         let wanted = items
             .checked_mul(2)
             .and_then(usize::checked_next_power_of_two)
             .ok_or(EFBIG)?;
-        let old = self.0.len();
-        if wanted <= old {
-            return Ok(());
-        }
         budget.take::<u32>(wanted)?;
         self.0 = Vec::new();
         budget.give_back::<u32>(old);
         self.0 = Vec::from_elem(VACANT, wanted, charged())?;
         // No more than an index can say.
         for index in 0..u32::try_from(len).unwrap_or(u32::MAX) {
-            if let Some(Found::Vacant(at)) = self.find(hash(index).unwrap_or(0), |_| false) {
+            let place = self.find(len, || hash(index).unwrap_or(0), |_| false);
+            if let Some(Found::Vacant(at)) = place {
                 self.set(at, index);
             }
         }
@@ -487,7 +508,7 @@ impl<T: Keyed> Interner<T> {
     pub(super) fn check_room(&mut self, more: usize) -> Result<(), CapacityExceeded> {
         self.items.check_room(more)?;
         // There may be room for more items than places.
-        if self.places.0.len() / 2 >= self.items.len().saturating_add(more) {
+        if self.places.capacity() >= self.items.len().saturating_add(more) {
             Ok(())
         } else {
             Err(self.items.demand.exceed(more))
@@ -541,9 +562,9 @@ impl<T: Keyed> Interner<T> {
     /// The index of the item with this key, or the place where it would be.
     #[inline]
     fn look_up(&self, key: &T::Key) -> Option<Found> {
-        let hash = T::hash(key, self.key.hasher()).finish();
+        let hash = || T::hash(key, self.key.hasher()).finish();
         let is_it = |index| self.items.get(index).is_some_and(|item| item.key() == *key);
-        self.places.find(hash, is_it)
+        self.places.find(self.items.len(), hash, is_it)
     }
 
     /// The items.
@@ -557,48 +578,143 @@ impl<T: Keyed> Interner<T> {
     }
 }
 
-/// A string of a [`StringPool`].
+/// Where bytes stand in a [`StringPool`].
+#[derive(Clone, Copy)]
+pub(crate) struct Span {
+    chunk: u32,
+    begin: u32,
+    len: u32,
+}
+
+impl Span {
+    /// That of no bytes.
+    pub(super) const EMPTY: Self = Self {
+        chunk: 0,
+        begin: 0,
+        len: 0,
+    };
+
+    /// Whether it is that of no bytes.
+    pub(super) fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// The same but for the first byte.
+    pub(super) fn without_first(self) -> Self {
+        Self {
+            chunk: self.chunk,
+            begin: self.begin.saturating_add(1),
+            len: self.len.saturating_sub(1),
+        }
+    }
+}
+
+/// A string of which a [`StringPool`] has one only.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StringId(u32);
 
 impl StringId {
+    /// The string of no bytes.
+    pub(super) const EMPTY: Self = Self(u32::MAX);
+
     /// A number that no other string has.
     pub(super) fn as_u64(self) -> u64 {
         self.0.into()
     }
 }
 
-/// Where a string stands.
-struct Span {
-    chunk: u32,
-    begin: u32,
-    len: u32,
+/// A string, and a part of its hash.
+struct Interned {
+    span: Span,
+    hash: u32,
 }
 
-/// Bytes that were seen, each string once.
+/// Bytes that were seen: strings that many have, each once, and others as they come.
 pub(crate) struct StringPool {
-    spans: ChunkedVec<Span>,
+    bytes: ByteArena,
+    strings: ChunkedVec<Interned>,
     places: Places,
-    /// All before `current` are as full as they get.
-    chunks: Vec<Vec<u8>>,
-    current: usize,
-    demand: Demand,
     key: HashKey,
 }
 
-/// Room for bytes in the first piece of a [`StringPool`]; each is so much larger than the one before,
+/// Memory for bytes, in pieces.
+struct ByteArena {
+    /// All before `current` are as full as they get.
+    chunks: Vec<FixedBuf>,
+    current: usize,
+    demand: Demand,
+}
+
+/// Room for bytes in the first piece of a [`ByteArena`]; each is so much larger than the one before,
 /// up to [`CHUNK_BYTES`].
 const FIRST_CHUNK: usize = 512;
+
+impl ByteArena {
+    const fn new() -> Self {
+        Self {
+            chunks: Vec::new(),
+            current: 0,
+            demand: Demand::new(FIRST_CHUNK),
+        }
+    }
+
+    /// Makes room for so many bytes at once.
+    fn reserve_more(&mut self, bytes: usize, budget: &Budget) -> Result {
+        let rest = self.chunks.get(self.current..).unwrap_or_default();
+        // Even of no bytes a string stands in a piece.
+        let free = rest.iter().map(FixedBuf::free).max();
+        if free.is_none_or(|free| free < bytes) {
+            let usual = FIRST_CHUNK
+                .saturating_mul(self.chunks.len().saturating_add(1))
+                .min(CHUNK_BYTES);
+            let size = usual.max(bytes);
+            budget.take::<u8>(size)?;
+            budget.take::<FixedBuf>(1)?;
+            self.chunks.push(FixedBuf::new(size)?, charged())?;
+        }
+        Ok(())
+    }
+
+    /// Adds bytes.
+    fn push(&mut self, bytes: &[u8]) -> Result<Span, CapacityExceeded> {
+        loop {
+            let Some(chunk) = self.chunks.get_mut(self.current) else {
+                // So that the search ends at the last one.
+                self.current = self.chunks.len().saturating_sub(1);
+                return Err(self.demand.exceed(bytes.len()));
+            };
+            let begin = chunk.as_bytes().len();
+            if chunk.push(bytes) {
+                // CAST: Memory is bounded by far less.
+                return Ok(Span {
+                    chunk: self.current as u32,
+                    begin: begin as u32,
+                    len: bytes.len() as u32,
+                });
+            }
+            // What is left of this one is too little.
+            self.current = self.current.saturating_add(1);
+        }
+    }
+
+    #[inline]
+    fn get(&self, span: Span) -> &[u8] {
+        // CAST: Indices into memory.
+        let (begin, len) = (span.begin as usize, span.len as usize);
+        let chunk = self.chunks.get(span.chunk as usize);
+        chunk
+            .and_then(|chunk| chunk.as_bytes().get(begin..begin.wrapping_add(len)))
+            .unwrap_or_default()
+    }
+}
 
 impl StringPool {
     /// Creates an empty one.
     pub(super) fn new(key: HashKey) -> Self {
         Self {
-            spans: ChunkedVec::new(16),
+            bytes: ByteArena::new(),
+            strings: ChunkedVec::new(FEW),
             places: Places(Vec::new()),
-            chunks: Vec::new(),
-            current: 0,
-            demand: Demand::new(FIRST_CHUNK),
             key,
         }
     }
@@ -609,84 +725,51 @@ impl StringPool {
     ///
     /// `ENOMEM`; `EFBIG`.
     pub(super) fn reserve(&mut self, budget: &Budget) -> Result {
-        let more = self.spans.demand.next();
-        let bytes = self.demand.next();
+        let more = self.strings.demand.next();
+        let bytes = self.bytes.demand.next();
         self.reserve_more(more, bytes, budget)
     }
 
     fn reserve_more(&mut self, strings: usize, bytes: usize, budget: &Budget) -> Result {
-        self.spans.reserve_more(strings, budget)?;
-        let room = |chunk: &Vec<u8>| chunk.capacity().saturating_sub(chunk.len());
-        let rest = self.chunks.get(self.current..).unwrap_or_default();
-        // Even of no bytes a string stands in a piece.
-        if rest.iter().map(room).max().is_none_or(|free| free < bytes) {
-            let usual = FIRST_CHUNK
-                .saturating_mul(self.chunks.len().saturating_add(1))
-                .min(CHUNK_BYTES);
-            let size = usual.max(bytes);
-            budget.take::<u8>(size)?;
-            budget.take::<Vec<u8>>(1)?;
-            let chunk = Vec::with_capacity(size, charged())?;
-            self.chunks.push(chunk, charged())?;
-        }
-        let (spans, chunks, key) = (&self.spans, &self.chunks, self.key);
-        let wanted = spans.len().saturating_add(strings);
-        self.places.reserve(wanted, budget, spans.len(), |index| {
-            let bytes = Self::bytes_of(chunks, spans.get(index)?);
-            Some(key.hasher().with_bytes(bytes).finish())
+        self.bytes.reserve_more(bytes, budget)?;
+        self.strings.reserve_more(strings, budget)?;
+        let strings = &self.strings;
+        let len = strings.len();
+        let wanted = len.saturating_add(self.strings.demand.room);
+        self.places.reserve(wanted, budget, len, |index| {
+            Some(strings.get(index)?.hash.into())
         })
     }
 
-    fn bytes_of<'a>(chunks: &'a [Vec<u8>], span: &Span) -> &'a [u8] {
-        // CAST: Indices into memory.
-        let (begin, len) = (span.begin as usize, span.len as usize);
-        let chunk = chunks.get(span.chunk as usize);
-        chunk
-            .and_then(|chunk| chunk.get(begin..begin.saturating_add(len)))
-            .unwrap_or_default()
-    }
-
-    /// The string of these bytes, if there is room for it.
+    /// The one string of these bytes, if there is room for it.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<StringId, CapacityExceeded> {
-        let hash = self.key.hasher().with_bytes(bytes).finish();
-        let is_it = |index| self.get(StringId(index)) == bytes;
-        let found = self.places.find(hash, is_it);
+        if bytes.is_empty() {
+            return Ok(StringId::EMPTY);
+        }
+        // CAST: A part of it will do: there are fewer places.
+        let hash = self.key.hasher().with_bytes(bytes).finish() as u32;
+        let is_it = |index| {
+            let string = self.strings.get(index);
+            string.is_some_and(|string| string.hash == hash && self.bytes.get(string.span) == bytes)
+        };
+        let len = self.strings.len();
+        let found = self.places.find(len, || hash.into(), is_it);
         if let Some(Found::Index(index)) = found {
             return Ok(StringId(index));
         }
-        if self.places.0.len() / 2 <= self.spans.len() {
-            return Err(self.spans.demand.exceed(1));
+        if self.places.capacity() <= len {
+            return Err(self.strings.demand.exceed(1));
         }
-        self.spans.check_room(1)?;
-        // What is left of the former pieces is too little.
-        let has_room =
-            |chunk: &Vec<u8>| chunk.capacity().saturating_sub(chunk.len()) >= bytes.len();
-        let rest = self.chunks.get(self.current..).unwrap_or_default();
-        let Some(ahead) = rest.iter().position(has_room) else {
-            return Err(self.demand.exceed(bytes.len()));
-        };
-        self.current = self.current.saturating_add(ahead);
-        let Some(chunk) = self.chunks.get_mut(self.current) else {
-            return Err(CapacityExceeded);
-        };
-        let begin = chunk.len();
-        for byte in bytes {
-            // There is room, as just seen.
-            let _ = chunk.push_within_capacity(*byte);
-        }
-        // CAST: Memory is bounded by far less.
-        let index = self.spans.push(Span {
-            chunk: self.current as u32,
-            begin: begin as u32,
-            len: bytes.len() as u32,
-        })?;
+        self.strings.check_room(1)?;
+        let span = self.bytes.push(bytes)?;
+        let index = self.strings.push(Interned { span, hash })?;
         if let Some(Found::Vacant(at)) = found {
             self.places.set(at, index);
         }
         Ok(StringId(index))
     }
 
-    /// The string of these bytes.
+    /// The one string of these bytes.
     ///
     /// # Errors
     ///
@@ -695,14 +778,47 @@ impl StringPool {
         if let Ok(string) = self.push(bytes) {
             return Ok(string);
         }
-        self.reserve_more(64, bytes.len(), budget)?;
+        let more = self.strings.demand.next();
+        self.reserve_more(more, bytes.len(), budget)?;
         self.push(bytes).map_err(|_| EFBIG)
+    }
+
+    /// Adds bytes that hardly anything else has, without looking for them.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn append(&mut self, bytes: &[u8], budget: &Budget) -> Result<Span> {
+        if let Ok(span) = self.bytes.push(bytes) {
+            return Ok(span);
+        }
+        self.bytes.reserve_more(bytes.len(), budget)?;
+        self.bytes.push(bytes).map_err(|_| EFBIG)
     }
 
     /// The bytes of a string.
     pub(crate) fn get(&self, string: StringId) -> &[u8] {
-        let span = self.spans.get(string.0);
-        span.map_or(&[], |span| Self::bytes_of(&self.chunks, span))
+        self.bytes.get(self.span(string))
+    }
+
+    /// Where a string stands.
+    pub(super) fn span(&self, string: StringId) -> Span {
+        let string = self.strings.get(string.0);
+        string.map_or(Span::EMPTY, |string| string.span)
+    }
+
+    /// Frees its memory, and gives it back to the budget.
+    pub(super) fn release(self, budget: &Budget) {
+        self.strings.release(budget);
+        budget.give_back::<u32>(self.places.0.len());
+        let sizes = self.bytes.chunks.iter().map(FixedBuf::size);
+        budget.give_back::<u8>(sizes.fold(0, usize::saturating_add));
+        budget.give_back::<FixedBuf>(self.bytes.chunks.len());
+    }
+
+    /// The bytes that stand somewhere.
+    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
+        self.bytes.get(span)
     }
 }
 
@@ -791,7 +907,7 @@ mod tests {
         assert!(pool.add(b"", &budget)? == empty && pool.get(empty).is_empty());
         assert!(pool.add(&long, &budget)? == x && *pool.get(x) == *long);
         let again = pool.add(&7_u32.to_le_bytes(), &budget)?;
-        assert!(pool.get(again) == 7_u32.to_le_bytes() && pool.spans.len() == 3002);
+        assert!(pool.get(again) == 7_u32.to_le_bytes() && pool.strings.len() == 3001);
         Ok(())
     }
 

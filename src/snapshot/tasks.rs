@@ -876,7 +876,7 @@ impl Tasks {
             root_paths: ChunkedVec::new(0),
             mounts: Ancestry::new(key),
             cgroups: Ancestry::new(key),
-            counts: Interner::new(16, key),
+            counts: Interner::new(8, key),
         };
         Ok(Box::new(this, memory::charged())?)
     }
@@ -1068,20 +1068,18 @@ impl Tasks {
     pub(super) fn resolve(
         &mut self,
         tree: &mut PathTree,
-        strings: &mut StringPool,
+        strings: &StringPool,
         budget: &Budget,
     ) -> Result {
         self.cgroups.resolve(tree, strings, budget)?;
         self.mounts.resolve(tree, strings, budget)?;
         for root in self.roots.items().iter() {
-            let path = match root.way {
-                WayUp::Escaped => PathId::UNKNOWN,
-                WayUp::AtRoot => {
-                    let mount = self.mounts.path(root.mount);
-                    tree.add_string(mount, root.name, strings, budget)?
-                }
-                WayUp::Cut => tree.add_string(PathId::UNKNOWN, root.name, strings, budget)?,
+            let from = match root.way {
+                WayUp::AtRoot => self.mounts.path(root.mount),
+                WayUp::Escaped | WayUp::Cut => PathId::UNKNOWN,
             };
+            // That of one that has escaped is empty.
+            let path = tree.add(from, strings.span(root.name), strings, budget)?;
             self.root_paths.add(path, budget)?;
         }
         Ok(())

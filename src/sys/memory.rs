@@ -95,15 +95,103 @@ unsafe impl Allocator for Charged {
     }
 }
 
-/// Allocates `len` zeros, for a fraction of what it takes to write them one by one.
+/// Allocates `len` zeros.
 ///
 /// # Errors
 ///
 /// `ENOMEM`
 pub(crate) fn zeros(len: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(len, charged() | __GFP_ZERO)?;
-    // SAFETY: The vector is empty and has room for `len` bytes. `__GFP_ZERO` has the allocator clear
-    // what it returns, and any value is one of a `u8`.
-    unsafe { bytes.inc_len(len) };
-    Ok(bytes)
+    Ok(Vec::from_elem(0, len, charged())?)
+}
+
+/// Room for a number of bytes that is fixed. It is filled from the front, and not cleared before.
+pub(crate) struct FixedBuf(Vec<u8>);
+
+impl FixedBuf {
+    /// Makes room for `size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn new(size: usize) -> Result<Self> {
+        Ok(Self(Vec::with_capacity(size, charged())?))
+    }
+
+    /// The bytes that were pushed.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// For how many bytes there was room when it was empty.
+    pub(crate) fn size(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// How many bytes there is room for.
+    #[inline]
+    pub(crate) fn free(&self) -> usize {
+        self.0.capacity().wrapping_sub(self.0.len())
+    }
+
+    /// Forgets all that was pushed.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Appends bytes, if there is room for all of them, and says whether there is.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
+        if bytes.len() > self.free() {
+            return false;
+        }
+        // SAFETY: The vector has room for so many bytes behind its last one, as just seen. It is
+        // borrowed mutably, so `bytes` is no part of it. Then so many more are written.
+        unsafe {
+            copy(bytes, self.0.as_mut_ptr().add(self.0.len()));
+            self.0.inc_len(bytes.len());
+        }
+        true
+    }
+}
+
+/// Copies `from`, which is mostly short, as names and numbers are: for up to 32 bytes a call of
+/// `memcpy()` takes longer than this.
+///
+/// # Safety
+///
+/// `to` must be valid for writes of as many bytes, none of which are `from`'s.
+#[inline(always)]
+pub(super) unsafe fn copy(from: &[u8], to: *mut u8) {
+    /// Copies the first and the last `T`, which overlap unless there are two of them.
+    ///
+    /// # Safety
+    ///
+    /// There must be `len` bytes at both places, at least one `T`.
+    #[inline(always)]
+    unsafe fn both_ends<T>(from: *const u8, to: *mut u8, len: usize) {
+        let last = len.wrapping_sub(size_of::<T>());
+        // SAFETY: The caller ensures that both `T` lie in the `len` bytes.
+        unsafe {
+            let (begin, end) = (
+                from.cast::<T>().read_unaligned(),
+                from.add(last).cast::<T>().read_unaligned(),
+            );
+            to.cast::<T>().write_unaligned(begin);
+            to.add(last).cast::<T>().write_unaligned(end);
+        }
+    }
+    let (bytes, len) = (from.as_ptr(), from.len());
+    // SAFETY: The caller ensures that there is room for `len` bytes; each arm copies so many, and no
+    // more than two of a type that is not longer.
+    unsafe {
+        match len {
+            0 => {}
+            1 => to.write(bytes.read()),
+            2..=3 => both_ends::<u16>(bytes, to, len),
+            4..=7 => both_ends::<u32>(bytes, to, len),
+            8..=16 => both_ends::<u64>(bytes, to, len),
+            17..=32 => both_ends::<[u64; 2]>(bytes, to, len),
+            _ => ptr::copy_nonoverlapping(bytes, to, len),
+        }
+    }
 }

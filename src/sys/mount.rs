@@ -55,7 +55,8 @@ use kernel::{
 
 pub(crate) use line::{
     Flags,
-    Options, //
+    Options,
+    Tails, //
 };
 
 /// C: `seq_operations::start`.
@@ -213,6 +214,11 @@ impl<'a> NamespaceSem<'a> {
         }
     }
 
+    /// The tails that are written while the semaphore is held: none so far.
+    pub(crate) fn tails(&self) -> Tails<'_> {
+        Tails::new()
+    }
+
     /// The stamp of the last change of the list. C: `mnt_namespace::event`.
     pub(crate) fn event(&self) -> u64 {
         // SAFETY: There is a reference to the namespace.
@@ -356,6 +362,9 @@ pub(crate) struct Description {
     pub(crate) relation: Relation,
     /// What the way up from its mount point to the root of its parent came across.
     pub(crate) names: Names,
+    /// Which of the tails it has that were written since the semaphore was taken. Unless another mount
+    /// has had it before, it stands behind the other strings.
+    pub(crate) tail: u32,
     /// Where its strings begin in the buffer, one behind the other, and where they end.
     strings: [u32; 4],
 }
@@ -378,8 +387,9 @@ impl Description {
         self.string(begin, end)
     }
 
-    /// Where type, source and options stand; or the whole line, if the kernel wrote that.
-    pub(crate) fn tail(&self) -> Range<usize> {
+    /// Where type, source and options stand, or the whole line, if the kernel wrote that; unless another
+    /// mount has had the same tail before.
+    pub(crate) fn tail_bytes(&self) -> Range<usize> {
         let [_, _, begin, end] = self.strings;
         self.string(begin, end)
     }
@@ -425,16 +435,15 @@ impl<'s> Mount<'s> {
         }
     }
 
-    /// Tells all about it, for the reader of `seq`; `None` if there was too little room in that. With
-    /// a `root`, also how it lies to that.
+    /// Tells all about it, for the reader of `seq`; `None` if there was too little room in that. A tail
+    /// that is among `tails` is not written again. With a `root`, also how it lies to that.
     ///
     /// # Errors
     ///
     /// `ENOMEM` if a callback of the file system says so.
     pub(crate) fn describe(
         &self,
-        seq: &mut Seq<'_>,
-        names: &mut NameBuf,
+        (seq, names, tails): (&mut Seq<'_>, &mut NameBuf, &mut Tails<'s>),
         options: Options,
         root: Option<&PathRef>,
         extent: Extent,
@@ -453,9 +462,11 @@ impl<'s> Mount<'s> {
         let begin = seq.position();
         seq.put(names.as_bytes());
         let root_begin = seq.position();
-        let (root_end, flags) = self.put_strings(seq, options, extent)?;
+        let strings = self.put_strings(seq, options, extent, tails)?;
         let end = seq.position();
         if seq.has_overflowed() {
+            // What was written before is kept.
+            seq.rewind(begin);
             return Ok(None);
         }
         // SAFETY: A parent is there, as above.
@@ -471,7 +482,8 @@ impl<'s> Mount<'s> {
             mnt_id: member!(self, mnt_id),
             parent_mnt_id,
             device: self.device(),
-            flags,
+            flags: strings.flags,
+            tail: strings.tail,
             group: member!(self, mnt_group_id),
             master: self.master().map_or(0, |master| master.group()),
             is_overmounted: !member!(self, overmount).is_null(),
@@ -480,7 +492,7 @@ impl<'s> Mount<'s> {
             }),
             names: way,
             // CAST: A buffer is far smaller.
-            strings: [begin, root_begin, root_end, end].map(|at| at as u32),
+            strings: [begin, root_begin, strings.root_end, end].map(|at| at as u32),
         }))
     }
 

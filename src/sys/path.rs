@@ -225,8 +225,13 @@ pub(crate) struct Names {
 
 /// [`PATH_MAX`] bytes, which are filled from the last one on: so a path is written while somebody goes
 /// up from where it ends.
+///
+/// # Invariants
+///
+/// `room` has a capacity of at least [`PATH_MAX`] bytes. Those from `start` on, up to that, are
+/// written.
 pub(crate) struct PathEnd {
-    /// In use from `start` on.
+    /// Its own length stays 0.
     room: Vec<u8>,
     start: usize,
 }
@@ -238,33 +243,42 @@ impl PathEnd {
     ///
     /// `ENOMEM`
     pub(crate) fn new() -> Result<Self> {
-        let room = memory::zeros(PATH_MAX)?;
-        let start = room.len();
-        Ok(Self { room, start })
+        // INVARIANT: None are written.
+        Ok(Self {
+            room: Vec::with_capacity(PATH_MAX, memory::charged())?,
+            start: PATH_MAX,
+        })
     }
 
     /// What was written.
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.room.get(self.start..).unwrap_or_default()
+        // SAFETY: By the type invariants so many bytes from there on are ours, and written.
+        unsafe {
+            slice::from_raw_parts(
+                self.room.as_ptr().add(self.start),
+                PATH_MAX.wrapping_sub(self.start),
+            )
+        }
     }
 
     /// Forgets what was written.
     pub(crate) fn clear(&mut self) {
-        self.start = self.room.len();
+        // INVARIANT: None are written.
+        self.start = PATH_MAX;
     }
 
     /// Puts as much of the end of `bytes` as there is room for before what is there, and says whether
     /// that is all.
+    #[inline]
     pub(crate) fn put_before(&mut self, bytes: &[u8]) -> bool {
         let len = bytes.len().min(self.start);
-        let start = self.start.saturating_sub(len);
-        let end = bytes.get(bytes.len().saturating_sub(len)..);
-        if let (Some(place), Some(end)) = (self.room.get_mut(start..self.start), end) {
-            for (to, from) in place.iter_mut().zip(end) {
-                *to = *from;
-            }
-            self.start = start;
-        }
+        let end = bytes.get(bytes.len().wrapping_sub(len)..);
+        let end = end.unwrap_or_default();
+        // INVARIANT: As many more bytes are written below.
+        self.start = self.start.wrapping_sub(end.len());
+        // SAFETY: `end` is not longer than the former `start`, which was at most `PATH_MAX`. The room
+        // is borrowed mutably, so `bytes` is no part of it.
+        unsafe { memory::copy(end, self.room.as_mut_ptr().add(self.start)) };
         len == bytes.len()
     }
 }

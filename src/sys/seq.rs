@@ -8,6 +8,7 @@ use super::{
     bindings,
     memory::{
         self,
+        charged,
         Vec, //
     }, //
 };
@@ -15,10 +16,7 @@ use crate::text::{
     octal,
     ByteSet, //
 };
-use core::{
-    marker::PhantomData,
-    ops::Range, //
-};
+use core::ops::Range;
 use kernel::{
     error::to_result,
     fs::LocalFile,
@@ -31,8 +29,11 @@ const MAX_SIZE: usize = 1 << 19;
 /// What stands after a value that had to be cut.
 pub(crate) const CUT: &[u8] = b"\\~";
 
-/// The buffer behind a [`Seq`].
+/// The buffer behind a [`Seq`]. It is as long as what was written last.
 pub(crate) struct SeqBuf(Vec<u8>);
+
+/// Size of a buffer, in bytes, unless there was a long line.
+const USUAL_SIZE: usize = 8192;
 
 impl SeqBuf {
     /// Makes a buffer of a size that does for many usual lines.
@@ -41,7 +42,7 @@ impl SeqBuf {
     ///
     /// `ENOMEM`
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self(memory::zeros(8192)?))
+        Ok(Self(Vec::with_capacity(USUAL_SIZE, charged())?))
     }
 
     /// Makes it larger, and says whether it did: there is a limit.
@@ -50,13 +51,14 @@ impl SeqBuf {
     ///
     /// `ENOMEM`
     pub(crate) fn grow(&mut self) -> Result<bool> {
-        if self.0.len() >= MAX_SIZE {
+        let size = self.0.capacity();
+        if size >= MAX_SIZE {
             return Ok(false);
         }
         // Not in place: what is there is of no use any more.
-        let size = self.0.len().saturating_mul(4).clamp(8192, MAX_SIZE);
         self.0 = Vec::new();
-        self.0 = memory::zeros(size)?;
+        let size = size.saturating_mul(4).clamp(USUAL_SIZE, MAX_SIZE);
+        self.0 = Vec::with_capacity(size, charged())?;
         Ok(true)
     }
 
@@ -77,24 +79,36 @@ impl SeqBuf {
 ///
 /// # Invariants
 ///
-/// `raw.buf` and `raw.size` describe a buffer that is borrowed for `'b`, and `raw.count` is at most
-/// `raw.size`; `raw.file` is an open file for as long.
+/// `raw.buf` and `raw.size` describe the memory of `buf`, which is empty, and `raw.count` is at most
+/// `raw.size`; unless it is just that, as many bytes are written. `raw.file` is an open file for as
+/// long as `'b` lasts.
 pub(crate) struct Seq<'b> {
     raw: bindings::seq_file,
-    _buf: PhantomData<&'b mut [u8]>,
+    buf: &'b mut Vec<u8>,
+}
+
+impl Drop for Seq<'_> {
+    fn drop(&mut self) {
+        if let Some(len) = self.len() {
+            // SAFETY: By the type invariants the vector is empty, and so many bytes of it, fewer than
+            // its capacity, are written.
+            unsafe { self.buf.inc_len(len) };
+        }
+    }
 }
 
 impl<'b> Seq<'b> {
-    fn new(buf: &'b mut [u8], file: &'b LocalFile) -> Self {
-        // INVARIANT: As the arguments' lifetimes say.
+    fn new(buf: &'b mut Vec<u8>, file: &'b LocalFile) -> Self {
+        buf.clear();
+        // INVARIANT: As the arguments' lifetimes say. Nothing is written.
         Self {
             raw: bindings::seq_file {
                 buf: buf.as_mut_ptr().cast(),
-                size: buf.len(),
+                size: buf.capacity(),
                 file: file.as_ptr().cast(),
                 ..Default::default()
             },
-            _buf: PhantomData,
+            buf,
         }
     }
 
@@ -108,9 +122,9 @@ impl<'b> Seq<'b> {
         self.raw.count
     }
 
-    /// Forgets what was written after the first `position` bytes.
+    /// Forgets what was written after the first `position` bytes, which had room.
     pub(super) fn rewind(&mut self, position: usize) {
-        // INVARIANT: At most what it was.
+        // INVARIANT: At most what it was, and written.
         self.raw.count = self.raw.count.min(position);
     }
 
@@ -166,8 +180,7 @@ impl<'b> Seq<'b> {
         // SAFETY: By the type invariants the buffer is ours, so `bytes` is no part of it, and has
         // `size` bytes, more than `end`.
         unsafe {
-            let to = self.raw.buf.cast::<u8>().add(self.raw.count);
-            core::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len());
+            memory::copy(bytes, self.raw.buf.cast::<u8>().add(self.raw.count));
         }
         self.raw.count = end;
     }

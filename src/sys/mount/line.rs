@@ -19,9 +19,11 @@ use super::{
     member,
     root_of,
     Extent,
-    Mount, //
+    Mount,
+    NamespaceSem, //
 };
 use crate::text::ByteSet;
+use core::marker::PhantomData;
 use kernel::{
     bindings::SEQ_SKIP,
     error::to_result,
@@ -206,23 +208,106 @@ fn cut_out(bytes: &mut [u8], begin: usize, end: usize, len: usize) -> usize {
     kept
 }
 
-impl Mount<'_> {
-    /// Writes the mounted directory, and then what stands behind the hyphen of its line; returns where
-    /// the former ends, and the flags, which tell the rest. If the kernel wrote the line, it stands
-    /// there whole.
+/// The file systems that have the same options on whatever directory of them is mounted: their
+/// `show_options()` look at the super block alone. Of others that is not known; of btrfs it is not so.
+const SAME_ON_ALL_DIRECTORIES: [&[u8]; 4] = [b"ext4", b"overlay", b"tmpfs", b"xfs"];
+
+/// The tails that were written under one hold of the semaphore: many mounts have the same as one
+/// shortly before.
+pub(crate) struct Tails<'s> {
+    /// Those that were met last.
+    recent: [Option<Tail>; 4],
+    /// The oldest of them.
+    oldest: usize,
+    /// How many were written.
+    len: u32,
+    _sem: PhantomData<&'s NamespaceSem<'s>>,
+}
+
+/// A tail that was written, and what makes it the same for another mount. All that it points to is
+/// there while the semaphore is held.
+#[derive(Clone, Copy)]
+struct Tail {
+    number: u32,
+    sb: *const bindings::super_block,
+    /// The mounted directory; null if it does not matter.
+    root: *mut bindings::dentry,
+    devname: *const c_char,
+}
+
+impl Tails<'_> {
+    /// Those of no mount.
+    pub(super) fn new() -> Self {
+        Self {
+            recent: [None; 4],
+            oldest: 0,
+            len: 0,
+            _sem: PhantomData,
+        }
+    }
+
+    /// The number of the next one.
+    fn add(&mut self) -> u32 {
+        let number = self.len;
+        self.len = number.wrapping_add(1);
+        number
+    }
+
+    /// Remembers one that was written.
+    fn remember(&mut self, tail: Tail) {
+        if let Some(oldest) = self.recent.get_mut(self.oldest) {
+            *oldest = Some(tail);
+        }
+        self.oldest = self.oldest.wrapping_add(1) % self.recent.len();
+    }
+}
+
+/// Whether two strings are equal; null is equal to itself.
+///
+/// # Safety
+///
+/// Each must be null or a valid string.
+unsafe fn are_equal(one: *const c_char, other: *const c_char) -> bool {
+    if core::ptr::eq(one, other) {
+        return true;
+    }
+    // SAFETY: As the caller ensures, those that are not null are valid.
+    !one.is_null()
+        && !other.is_null()
+        && unsafe { CStr::from_char_ptr(one).to_bytes() == CStr::from_char_ptr(other).to_bytes() }
+}
+
+/// What [`Mount::put_strings`] has written.
+pub(super) struct Strings {
+    /// Where the mounted directory ends.
+    pub(super) root_end: usize,
+    /// Which of the tails is that of the mount; only if there is one.
+    pub(super) tail: u32,
+    pub(super) flags: Flags,
+}
+
+impl<'s> Mount<'s> {
+    /// Writes the mounted directory, and then what stands behind the hyphen of its line, unless that is
+    /// among `tails`. If the kernel wrote the line, it stands there whole.
     ///
     /// # Errors
     ///
     /// `ENOMEM` if a callback of the file system says so.
+    #[inline]
     pub(super) fn put_strings(
         &self,
         seq: &mut Seq<'_>,
         options: Options,
         extent: Extent,
-    ) -> Result<(usize, Flags)> {
-        let flags = self.flags();
+        tails: &mut Tails<'s>,
+    ) -> Result<Strings> {
+        let mut strings = Strings {
+            root_end: seq.position(),
+            tail: u32::MAX,
+            flags: self.flags(),
+        };
         if extent == Extent::Least {
-            return Ok((seq.position(), flags));
+            return Ok(strings);
         }
         let bounded = extent == Extent::Bounded;
         if options.kernel_lines && !bounded {
@@ -231,32 +316,80 @@ impl Mount<'_> {
             } else {
                 trim_propagate_from
             };
-            let begin = seq.position();
             if self.put_kernel_line(seq, self.sem.root(), trim)? {
-                return Ok((begin, flags.with(Flags::KERNEL_LINE, true)));
+                strings.tail = tails.add();
+                strings.flags = strings.flags.with(Flags::KERNEL_LINE, true);
+                return Ok(strings);
             }
         }
         if bounded {
             seq.put(CUT);
-        } else {
-            self.put_root(seq)?;
+            strings.root_end = seq.position();
+            strings.tail = tails.add();
+            self.put_tail(seq, bounded)?;
+            return Ok(strings);
         }
-        let root_end = seq.position();
-        if options.labels && !bounded {
+        self.put_root(seq)?;
+        strings.root_end = seq.position();
+        let mut tail = self.tail();
+        if let Some(known) = self.find_tail(&tail, tails) {
+            strings.tail = known;
+            return Ok(strings);
+        }
+        tail.number = tails.add();
+        strings.tail = tail.number;
+        if options.labels {
             // The way to its own root is the shortest. But for a slave the kernel looks for a peer
             // that can be reached from there, and finds it soonest where there is most.
-            let root = if flags.is_slave() {
+            let root = if strings.flags.is_slave() {
                 self.sem.root()
             } else {
                 // SAFETY: The mount is valid by the type invariants.
                 Some(unsafe { root_of(self.ptr.as_ptr()) })
             };
             if self.put_kernel_line(seq, root, trim_to_tail)? {
-                return Ok((root_end, flags));
+                tails.remember(tail);
+                return Ok(strings);
             }
         }
         self.put_tail(seq, bounded)?;
-        Ok((root_end, flags))
+        tails.remember(tail);
+        Ok(strings)
+    }
+
+    /// What makes its tail.
+    fn tail(&self) -> Tail {
+        let sb = member!(self, mnt.mnt_sb);
+        // SAFETY: A mount has a super block while it is there, with operations and a type, whose name
+        // is constant.
+        let is_same_on_all = unsafe {
+            let has_devname = (*read_once(&raw const (*sb).s_op)).show_devname.is_some();
+            let name = CStr::from_char_ptr((*read_once(&raw const (*sb).s_type)).name);
+            !has_devname && SAME_ON_ALL_DIRECTORIES.contains(&name.to_bytes())
+        };
+        Tail {
+            number: u32::MAX,
+            sb,
+            root: if is_same_on_all {
+                core::ptr::null_mut()
+            } else {
+                member!(self, mnt.mnt_root)
+            },
+            devname: member!(self, mnt_devname),
+        }
+    }
+
+    /// The number of the one that is the same.
+    fn find_tail(&self, tail: &Tail, tails: &Tails<'s>) -> Option<u32> {
+        let is_it = |known: &&Tail| {
+            core::ptr::eq(known.sb, tail.sb)
+                && core::ptr::eq(known.root, tail.root)
+                // SAFETY: Each is null or a name that belongs to a mount, is constant, and stays
+                // while the semaphore is held, as it has been since the first was remembered.
+                && unsafe { are_equal(known.devname, tail.devname) }
+        };
+        let known = tails.recent.iter().flatten().find(is_it)?;
+        Some(known.number)
     }
 
     /// Lets the kernel write the line, as a process with that root sees it, and `edit` it; says
