@@ -11,7 +11,8 @@
 
 use crate::{
     snapshot::{
-        Level,
+        LevelNumbers,
+        Levels,
         MountRecord,
         NamespaceSet,
         NsRecord,
@@ -53,11 +54,20 @@ trait Value {
     fn put(&self, to: &mut Window);
 }
 
+/// Writes a number in decimal digits.
+fn put_decimal(number: u64, to: &mut Window) {
+    match u8::try_from(number) {
+        // Many numbers are so small.
+        Ok(digit @ 0..=9) => to.push(&[b'0' + digit]),
+        _ => to.push(Decimal::new(number).as_bytes()),
+    }
+}
+
 macro_rules! unsigned {
     ($($type:ty),*) => { $(
         impl Value for $type {
             fn put(&self, to: &mut Window) {
-                to.push(Decimal::new((*self).into()).as_bytes());
+                put_decimal((*self).into(), to);
             }
         }
     )* };
@@ -70,7 +80,7 @@ macro_rules! signed {
                 if *self < 0 {
                     to.push(b"-");
                 }
-                to.push(Decimal::new(self.unsigned_abs().into()).as_bytes());
+                put_decimal(self.unsigned_abs().into(), to);
             }
         }
     )* };
@@ -161,14 +171,14 @@ fn until_nul(bytes: &[u8]) -> Escaped<'_> {
 }
 
 /// One element for each item, with commas between.
-struct List<I, F>(I, F);
+struct List<'a, T, F>(&'a [T], F);
 
-impl<T, I: Iterator<Item = T> + Clone, F: Fn(T, &mut Window)> Value for List<I, F> {
+impl<T, F: Fn(&T, &mut Window)> Value for List<'_, T, F> {
     fn put(&self, to: &mut Window) {
-        for (i, item) in self.0.clone().enumerate() {
-            if i > 0 {
-                to.push(b",");
-            }
+        let mut separator: &[u8] = b"";
+        for item in self.0 {
+            to.push(separator);
+            separator = b",";
             self.1(item, to);
         }
     }
@@ -238,8 +248,14 @@ impl Counts {
 /// What records are written with.
 struct Scratch {
     path: PathBuf,
-    sets: RenderedSets,
+    /// The fields of the set of namespaces with number `i` are, if at all, in place `i` modulo [`SETS`].
+    sets: [Kept<u32>; SETS],
+    root: Kept<Root>,
+    cgroup: Kept<PathId>,
 }
+
+/// What is shown of a root: its path, and whether it is another one than that of the mount namespace.
+type Root = Option<(PathId, bool)>;
 
 impl Renderer {
     /// Prepares to make the text of a snapshot.
@@ -265,7 +281,9 @@ impl Renderer {
             marks: Vec::with_capacity(records / MARK_DISTANCE, charged())?,
             scratch: Scratch {
                 path: PathBuf::new()?,
-                sets: RenderedSets::new(if records > MARK_DISTANCE { SETS } else { 0 })?,
+                sets: [const { Kept::new() }; SETS],
+                root: Kept::new(),
+                cgroup: Kept::new(),
             },
             snapshot,
             counts,
@@ -423,56 +441,54 @@ impl Renderer {
 }
 
 /// Sets of namespaces that are kept spelled at the same time.
-const SETS: usize = 64;
+const SETS: usize = 16;
 
-/// Room for the fields of a set: ten keys of up to 18 characters, and numbers of up to ten.
-const SET_BYTES: usize = 320;
+/// The longest text that is kept spelled, in bytes. The fields of a set have ten keys of up to 18
+/// characters, and numbers of up to ten.
+const KEPT_BYTES: usize = 320;
 
-/// The fields of some sets of namespaces, as they are spelled: most tasks have the same as others.
-struct RenderedSets {
-    /// That of the set with number `i` is, if at all, in place `i` modulo their number.
-    places: Vec<RenderedSet>,
+/// What many records have in common, as it is spelled: most have the same as one shortly before.
+struct Kept<K> {
+    /// What is spelled in the place.
+    key: Option<K>,
+    /// Made once there is something to keep.
+    window: Option<Window>,
 }
 
-struct RenderedSet {
-    set: Option<u32>,
-    window: Window,
-}
-
-impl RenderedSets {
-    fn new(places: usize) -> Result<Self> {
-        let mut this = Self {
-            places: Vec::with_capacity(places, charged())?,
-        };
-        for _ in 0..places {
-            let place = RenderedSet {
-                set: None,
-                window: Window::new(SET_BYTES)?,
-            };
-            this.places.push(place, charged())?;
+impl<K: Copy + PartialEq> Kept<K> {
+    const fn new() -> Self {
+        Self {
+            key: None,
+            window: None,
         }
-        Ok(this)
     }
 
-    /// Writes the fields of set number `index`.
-    fn put(&mut self, index: u32, set: Option<&NamespaceSet>, to: &mut Window) {
-        // CAST: An index into memory.
-        let place = (index as usize).checked_rem(self.places.len());
-        let Some(place) = place.and_then(|place| self.places.get_mut(place)) else {
-            // So few records are written faster without.
-            if let Some(set) = set {
-                render_set(set, to);
-            }
-            return;
-        };
-        if place.set != Some(index) {
-            place.set = Some(index);
-            place.window.restart(0, 0);
-            if let Some(set) = set {
-                render_set(set, &mut place.window);
+    /// Writes what `key` stands for, which `spell` spells if it is not kept.
+    #[inline]
+    fn put(&mut self, key: K, to: &mut Window, spell: impl FnOnce(&mut Window)) {
+        if self.key == Some(key) {
+            if let Some(window) = &self.window {
+                to.push(window.bytes_at(0));
+                return;
             }
         }
-        to.push(place.window.bytes_at(0));
+        let begin = to.position();
+        spell(to);
+        self.key = None;
+        // It is kept if all of it stands in the window of the text, and there is memory for it.
+        let len = to.position().saturating_sub(begin);
+        let spelled = to.bytes_at(begin);
+        if spelled.len() != len || len > KEPT_BYTES {
+            return;
+        }
+        if self.window.is_none() {
+            self.window = Window::new(KEPT_BYTES).ok();
+        }
+        if let Some(window) = &mut self.window {
+            window.restart(0, 0);
+            window.push(spelled);
+            self.key = Some(key);
+        }
     }
 }
 
@@ -559,11 +575,11 @@ impl RecordWriter<'_> {
     fn render_task(&self, task: &TaskRecord, scratch: &mut Scratch, to: &mut Window) {
         let levels = self.snapshot.tasks().levels(task);
         to.push(b"task ");
-        self.render_numbers(task, false, to);
+        self.render_numbers(task, levels, false, to);
         fields!(
             to,
-            pgid: List(levels.clone(), |level: Level, to: &mut Window| level.numbers.pgid.put(to)),
-            sid: List(levels, |level: Level, to: &mut Window| level.numbers.sid.put(to)),
+            pgid: List(levels.numbers, |of: &LevelNumbers, to: &mut Window| of.pgid.put(to)),
+            sid: List(levels.numbers, |of: &LevelNumbers, to: &mut Window| of.sid.put(to)),
             ppid: task.ppid,
             uid: task.uid,
             gid: task.gid,
@@ -581,8 +597,9 @@ impl RecordWriter<'_> {
 
     /// What threads of one process have in common is left out.
     fn render_thread(&self, task: &TaskRecord, scratch: &mut Scratch, to: &mut Window) {
+        let levels = self.snapshot.tasks().levels(task);
         to.push(b"thread ");
-        self.render_numbers(task, true, to);
+        self.render_numbers(task, levels, true, to);
         fields!(
             to,
             uid: task.uid,
@@ -595,38 +612,63 @@ impl RecordWriter<'_> {
     }
 
     /// The fields that task and thread records begin with.
-    fn render_numbers(&self, task: &TaskRecord, is_thread: bool, to: &mut Window) {
-        let levels = self.snapshot.tasks().levels(task);
-        let nr = levels.clone().next().map(|level| level.numbers.nr);
-        nr.put(to);
+    fn render_numbers(
+        &self,
+        task: &TaskRecord,
+        levels: Levels<'_>,
+        is_thread: bool,
+        to: &mut Window,
+    ) {
+        levels.numbers.first().map(|of| of.nr).put(to);
         if is_thread {
             fields!(to, tgid: task.tgid);
         }
         fields!(
             to,
             comm: until_nul(&task.comm),
-            level: levels.len().saturating_sub(1) as u64,
-            upid: List(levels, |level: Level, to: &mut Window| {
-                level.numbers.nr.put(to);
-                to.push(b"@");
-                level.ns.put(to);
-            }),
+            level: levels.numbers.len().saturating_sub(1) as u64,
         );
+        to.push(b" upid=");
+        let mut separator: &[u8] = b"";
+        for (of, ns) in levels.numbers.iter().zip(levels.namespaces) {
+            to.push(separator);
+            separator = b",";
+            of.nr.put(to);
+            to.push(b"@");
+            ns.put(to);
+        }
     }
 
     /// The fields that task and thread records end with.
     fn render_places(&self, task: &TaskRecord, scratch: &mut Scratch, to: &mut Window) {
-        let tasks = self.snapshot.tasks();
-        scratch.sets.put(task.set, tasks.set(task.set), to);
-        match tasks.root(task) {
+        let (snapshot, tasks) = (self.snapshot, self.snapshot.tasks());
+        let Scratch {
+            path,
+            sets,
+            root: kept_root,
+            cgroup: kept_cgroup,
+        } = scratch;
+        // CAST: An index into memory.
+        if let Some(kept) = sets.get_mut(task.set as usize % SETS) {
+            kept.put(task.set, to, |to| {
+                if let Some(set) = tasks.set(task.set) {
+                    render_set(set, to);
+                }
+            });
+        }
+        let root = tasks.root(task);
+        kept_root.put(root, to, |to| match root {
             Some((root, is_chroot)) => {
-                let path = scratch.spell(self.snapshot, root);
-                fields!(to, chroot: is_chroot, root: path);
+                snapshot.spell(root, path);
+                fields!(to, chroot: is_chroot, root: &*path);
             }
             None => fields!(to, chroot: None::<bool>, root: None::<bool>),
-        }
-        let path = scratch.spell(self.snapshot, tasks.cgroup(task));
-        fields!(to, cgroup: path);
+        });
+        let cgroup = tasks.cgroup(task);
+        kept_cgroup.put(cgroup, to, |to| {
+            snapshot.spell(cgroup, path);
+            fields!(to, cgroup: &*path);
+        });
     }
 
     /// C: `show_mountinfo()` in [`fs/proc_namespace.c`](srctree/fs/proc_namespace.c), behind what is

@@ -78,7 +78,8 @@ use tasks::{
     NsIdSet, //
 };
 pub(crate) use tasks::{
-    Level,
+    LevelNumbers,
+    Levels,
     NamespaceSet,
     TaskRecord,
     Tasks, //
@@ -364,8 +365,8 @@ impl Snapshot {
         let number = self
             .tasks
             .only()
-            .and_then(|task| self.tasks.levels(task).next())
-            .map(|level| level.numbers.nr);
+            .and_then(|task| self.tasks.levels(task).numbers.first())
+            .map(|numbers| numbers.nr);
         if query.pid.is_some_and(|pid| number != Some(pid)) {
             self.tasks = Tasks::new(sources.key)?;
             return Ok(None);

@@ -200,6 +200,36 @@ impl<T> ChunkedVec<T> {
         }
     }
 
+    /// Sees to it that the next `len` items have room and stand in one piece of memory, for which it
+    /// may have to push some `filler` before, and returns the index of the first.
+    pub(super) fn begin_run(&mut self, len: usize, filler: T) -> Result<u32, CapacityExceeded>
+    where
+        T: Copy,
+    {
+        let left = Self::PER_CHUNK.wrapping_sub(self.len % Self::PER_CHUNK);
+        let fillers = if left < len { left } else { 0 };
+        self.check_room(len.saturating_add(fillers))?;
+        for _ in 0..fillers {
+            self.push(filler)?;
+        }
+        u32::try_from(self.len).map_err(|_| CapacityExceeded)
+    }
+
+    /// The items of a run: `len`, from the one at an index on.
+    #[inline]
+    pub(super) fn run(&self, index: u32, len: usize) -> &[T] {
+        // CAST: An index into memory.
+        let index = index as usize;
+        let (chunk, at) = (index / Self::PER_CHUNK, index % Self::PER_CHUNK);
+        let items = match chunk.checked_sub(1) {
+            None => Some(&self.first),
+            Some(chunk) => self.rest.get(chunk),
+        };
+        items
+            .and_then(|items| items.get(at..at.wrapping_add(len)))
+            .unwrap_or_default()
+    }
+
     /// Makes room, and adds an item.
     ///
     /// # Errors
@@ -858,6 +888,31 @@ mod tests {
             assert!(all.get(len as u32).is_none());
         }
         assert!(all.add(9, &budget)? == 0);
+        Ok(())
+    }
+
+    #[test]
+    fn runs_in_one_piece() -> Result {
+        let budget = Budget::new(1 << 20);
+        let mut all = ChunkedVec::new(40);
+        for run in 0..1000_u32 {
+            let len = run % 33 + 1;
+            let begin = loop {
+                match all.begin_run(len as usize, u32::MAX) {
+                    Ok(begin) => break begin,
+                    Err(CapacityExceeded) => all.reserve(&budget)?,
+                }
+            };
+            for number in 0..len {
+                assert!(all.push(run << 8 | number).is_ok());
+            }
+            let written = all.run(begin, len as usize);
+            assert!(written
+                .iter()
+                .copied()
+                .eq((0..len).map(|number| run << 8 | number)));
+        }
+        assert!(all.run(0, 2049).is_empty() && all.run(1 << 20, 1).is_empty());
         Ok(())
     }
 

@@ -34,7 +34,10 @@ use crate::sys::{
         Namespace,
         NsId, //
     },
-    nsproxy::NsProxy,
+    nsproxy::{
+        NsProxy,
+        NsProxyIds, //
+    },
     path::{
         NameBuf,
         PathRef,
@@ -53,7 +56,6 @@ use crate::sys::{
         COMM_LEN, //
     },
 };
-use core::ops::Range;
 use kernel::{
     prelude::*,
     sync::rcu, //
@@ -190,29 +192,15 @@ impl NamespaceSet {
             nsproxy,
         }
     }
-
-    /// The ids of all of them; 0 where there is none.
-    fn ids(&self) -> SetKey {
-        let id = |ns: Option<NsId>| ns.map_or(0, NsId::id);
-        let [pid, user, mnt, uts, ipc, net, cgroup, time] = self.own().map(id);
-        let [pid_for_children, time_for_children] = self.of_children().map(id);
-        [
-            pid,
-            user,
-            mnt,
-            uts,
-            ipc,
-            net,
-            cgroup,
-            time,
-            pid_for_children,
-            time_for_children,
-        ]
-    }
 }
 
-/// The ids of the namespaces of a [`NamespaceSet`].
-type SetKey = [u64; 10];
+/// The ids of the namespaces of a [`NamespaceSet`], 0 where there is none.
+#[derive(Clone, Copy, PartialEq)]
+struct SetKey {
+    pid: u64,
+    user: u64,
+    nsproxy: NsProxyIds,
+}
 
 /// A [`NamespaceSet`], and how many processes have it.
 struct SetCount {
@@ -231,7 +219,10 @@ impl Keyed for SetCount {
     }
 
     fn hash(key: &SetKey, hasher: Hasher) -> Hasher {
-        key.iter().fold(hasher, |hasher, id| hasher.with(*id))
+        let hasher = hasher.with(key.pid).with(key.user);
+        key.nsproxy
+            .iter()
+            .fold(hasher, |hasher, id| hasher.with(*id))
     }
 }
 
@@ -239,8 +230,10 @@ impl Keyed for SetCount {
 struct PidChain {
     /// The id of the innermost.
     innermost: u64,
-    /// Which of [`Tasks::pid_namespaces`], from level 0 on.
-    levels: Range<u32>,
+    /// Which of [`Tasks::pid_namespaces`] is that of level 0.
+    first: u32,
+    /// How many there are.
+    levels: u32,
 }
 
 impl Keyed for PidChain {
@@ -265,10 +258,11 @@ pub(crate) struct LevelNumbers {
     pub(crate) sid: i32,
 }
 
-/// The numbers of a process in one of the pid namespaces that it is in, and which one that is.
-pub(crate) struct Level {
-    pub(crate) ns: Option<NsId>,
-    pub(crate) numbers: LevelNumbers,
+/// The pid namespaces that a process is in, from level 0 on, and its numbers there: as many.
+#[derive(Clone, Copy)]
+pub(crate) struct Levels<'a> {
+    pub(crate) namespaces: &'a [Option<NsId>],
+    pub(crate) numbers: &'a [LevelNumbers],
 }
 
 /// An index that stands for nothing.
@@ -308,6 +302,16 @@ struct RecentRoot {
 /// Root directories that are remembered during a section. Most processes have the same as the one
 /// before.
 const RECENT_ROOTS: usize = 4;
+
+/// The set of namespaces that was met last.
+#[derive(Clone, Copy)]
+struct RecentSet {
+    key: SetKey,
+    /// Which of all sets.
+    set: u32,
+    /// The filter keeps those who have it.
+    is_kept: bool,
+}
 
 /// A process or a thread.
 #[derive(Clone, Copy)]
@@ -374,7 +378,7 @@ pub(super) struct Collector<'a> {
     names: NameBuf,
     /// The set of namespaces, and the cgroup, that were met last. Most processes have the same as the
     /// one before.
-    recent_set: Option<(SetKey, u32)>,
+    recent_set: Option<RecentSet>,
     recent_cgroup: Option<(u64, u32)>,
     recent_roots: [Option<RecentRoot>; RECENT_ROOTS],
     next_recent_root: usize,
@@ -437,16 +441,16 @@ impl<'a> Collector<'a> {
         loop {
             self.begin_section()?;
             let is_end = walk.section(|task| {
-                if task.start_boottime() >= now || self.visited.contains(task.tgid()) {
+                if task.start_boottime() >= now {
                     return Visit::Next;
                 }
                 match self.add_process(task, false) {
                     Err(CapacityExceeded) => return Visit::Retry,
-                    Ok(()) if self.filter.threads => {
+                    Ok(true) if self.filter.threads => {
                         // There is room, as is seen below.
                         let _ = owners.push_within_capacity(task.hold());
                     }
-                    Ok(()) => {}
+                    Ok(_) => {}
                 }
                 if self.steps < SECTION_STEPS && owners.len() < OWNERS {
                     Visit::Next
@@ -487,7 +491,7 @@ impl<'a> Collector<'a> {
             let rcu = rcu::read_lock();
             let added = match task::find(nr, ns, &rcu) {
                 None => Ok(()),
-                Some(Found::Process(task)) => self.add_process(&task, false).map(|()| {
+                Some(Found::Process(task)) => self.add_process(&task, false).map(|_| {
                     process = self.filter.threads.then(|| task.hold());
                     root = task.lock().root_ref();
                 }),
@@ -552,17 +556,22 @@ impl<'a> Collector<'a> {
         }
     }
 
-    fn add_process(&mut self, task: &Task<'_>, is_unlisted: bool) -> Result<(), CapacityExceeded> {
+    /// Adds a process, and says whether it was not there yet.
+    fn add_process(
+        &mut self,
+        task: &Task<'_>,
+        is_unlisted: bool,
+    ) -> Result<bool, CapacityExceeded> {
         // A thread that execs takes over its leader's place, and number. So the number is that of
         // the process, which stays, and the rest is whoever leads it now.
         let Some(pid) = task.signal_pid(PidType::Tgid) else {
             // Reaped since the walk came to it: it did not live throughout.
-            return Ok(());
+            return Ok(false);
         };
         self.steps = self.steps.saturating_add(1);
         self.tasks.processes.check_room(1)?;
-        if !self.is_one {
-            self.visited.insert(task.tgid())?;
+        if !self.is_one && !self.visited.insert(task.tgid())? {
+            return Ok(false);
         }
         let (set, record) = match self.record(&task.leader(), &pid) {
             Ok(found) => found,
@@ -579,7 +588,7 @@ impl<'a> Collector<'a> {
             record.is_unlisted = is_unlisted;
             self.tasks.processes.push(record)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn add_thread<'g>(&mut self, thread: &Task<'g>, pid: &Pid<'g>) -> Result<(), CapacityExceeded> {
@@ -599,19 +608,33 @@ impl<'a> Collector<'a> {
         pid: &Pid<'g>,
     ) -> Result<(u32, Option<TaskRecord>), CapacityExceeded> {
         let cred = task.cred();
+        let pid_ns = pid.upid(pid.level()).and_then(|upid| upid.ns());
         let lock = task.lock();
-        let set = NamespaceSet {
-            pid: pid.upid(pid.level()).and_then(|upid| upid.ns()),
-            user: cred.user_ns,
-            nsproxy: lock.nsproxy(),
+        let key = SetKey {
+            pid: pid_ns.map_or(0, NsId::id),
+            user: cred.user_ns.map_or(0, NsId::id),
+            nsproxy: lock.nsproxy_ids(),
         };
+        let recent = self.recent_set.filter(|recent| recent.key == key);
+        // All is read only if it is not known yet.
+        let nsproxy = recent.is_none().then(|| lock.nsproxy());
         let root = lock.root();
         let is_in_own_ns = root.is_some_and(|root| lock.is_in_mnt_ns(&root.mount()));
         drop(lock);
-        let key = set.ids();
-        let index = self.add_set(pid, key, set)?;
-        if !self.filter.keeps(&set) {
-            return Ok((index, None));
+        let RecentSet { set, is_kept, .. } = match recent {
+            Some(recent) => recent,
+            None => {
+                let nsproxy = nsproxy.flatten();
+                let set = NamespaceSet {
+                    pid: pid_ns,
+                    user: cred.user_ns,
+                    nsproxy,
+                };
+                self.add_set(pid, key, set)?
+            }
+        };
+        if !is_kept {
+            return Ok((set, None));
         }
         let root = match root {
             Some(root) => self.add_root(&root)?,
@@ -630,11 +653,11 @@ impl<'a> Collector<'a> {
             is_kthread: task.is_kthread(),
             is_unlisted: false,
             start: task.start_boottime(),
-            set: index,
+            set,
             root,
             is_in_own_ns,
         };
-        Ok((index, Some(record)))
+        Ok((set, Some(record)))
     }
 
     /// Which of all sets of namespaces it is.
@@ -643,10 +666,7 @@ impl<'a> Collector<'a> {
         pid: &Pid<'_>,
         key: SetKey,
         set: NamespaceSet,
-    ) -> Result<u32, CapacityExceeded> {
-        if let Some((_, index)) = self.recent_set.filter(|(recent, _)| *recent == key) {
-            return Ok(index);
-        }
+    ) -> Result<RecentSet, CapacityExceeded> {
         let index = match self.tasks.sets.find(&key) {
             Some(index) => index,
             None => {
@@ -659,8 +679,13 @@ impl<'a> Collector<'a> {
                 })?
             }
         };
-        self.recent_set = Some((key, index));
-        Ok(index)
+        let recent = RecentSet {
+            key,
+            set: index,
+            is_kept: self.filter.keeps(&set),
+        };
+        self.recent_set = Some(recent);
+        Ok(recent)
     }
 
     /// The pid namespaces that the numbers are valid in.
@@ -670,20 +695,18 @@ impl<'a> Collector<'a> {
             return Ok(chain);
         }
         let levels = pid.level().saturating_add(1);
-        // CAST: At most `MAX_PID_NS_LEVEL` and one.
-        self.tasks.pid_namespaces.check_room(levels as usize)?;
         self.tasks.chains.check_room(1)?;
-        let mut begin = None;
+        // CAST: At most `MAX_PID_NS_LEVEL` and one.
+        let first = self.tasks.pid_namespaces.begin_run(levels as usize, None)?;
         for level in 0..levels {
             self.steps = self.steps.saturating_add(1);
             let ns = pid.upid(level).and_then(|upid| upid.ns());
-            let index = self.tasks.pid_namespaces.push(ns)?;
-            begin = begin.or(Some(index));
+            self.tasks.pid_namespaces.push(ns)?;
         }
-        let begin = begin.unwrap_or(0);
         self.tasks.chains.find_or_push(innermost, || PidChain {
             innermost,
-            levels: begin..begin.saturating_add(levels),
+            first,
+            levels,
         })
     }
 
@@ -691,10 +714,9 @@ impl<'a> Collector<'a> {
         let pgid = task.signal_pid(PidType::Pgid);
         let sid = task.signal_pid(PidType::Sid);
         let levels = pid.level().saturating_add(1);
+        let filler = LevelNumbers::default();
         // CAST: At most `MAX_PID_NS_LEVEL` and one.
-        self.tasks.numbers.check_room(levels as usize)?;
-        // CAST: There are fewer than an index can say, or they do not fit.
-        let begin = self.tasks.numbers.len() as u32;
+        let begin = self.tasks.numbers.begin_run(levels as usize, filler)?;
         for level in 0..levels {
             let Some(upid) = pid.upid(level) else {
                 break;
@@ -783,7 +805,7 @@ impl<'a> Collector<'a> {
                 let added = if suspect.is_listed_by_right() {
                     self.add_process(&suspect.task(&rcu), true)
                 } else {
-                    Ok(())
+                    Ok(false)
                 };
                 drop(rcu);
                 if added.is_ok() {
@@ -925,23 +947,17 @@ impl Tasks {
         Some(&self.sets.items().get(set)?.set)
     }
 
-    /// The numbers of a process or thread, from level 0 on.
-    pub(crate) fn levels(
-        &self,
-        task: &TaskRecord,
-    ) -> impl ExactSizeIterator<Item = Level> + Clone + '_ {
+    /// The numbers of a process or thread.
+    pub(crate) fn levels(&self, task: &TaskRecord) -> Levels<'_> {
         let set = self.sets.items().get(task.set);
         let chain = set.and_then(|set| self.chains.items().get(set.chain));
-        let range = chain.map_or(0..0, |chain| chain.levels.clone());
-        let (first, begin) = (task.numbers, range.start);
-        range.map(move |index| Level {
-            ns: self.pid_namespaces.get(index).copied().flatten(),
-            numbers: self
-                .numbers
-                .get(index.wrapping_sub(begin).wrapping_add(first))
-                .copied()
-                .unwrap_or_default(),
-        })
+        let (first, levels) = chain.map_or((0, 0), |chain| (chain.first, chain.levels));
+        // CAST: At most `MAX_PID_NS_LEVEL` and one.
+        let levels = levels as usize;
+        Levels {
+            namespaces: self.pid_namespaces.run(first, levels),
+            numbers: self.numbers.run(task.numbers, levels),
+        }
     }
 
     /// How many processes are in a namespace; only after [`Collector::collect_all`].
@@ -1015,7 +1031,7 @@ impl Tasks {
         key: HashKey,
         budget: &Budget,
     ) -> Result {
-        let mut by_inum = Interner::new(64, key);
+        let mut by_inum = Interner::new(8, key);
         for ns in shown {
             by_inum.find_or_add(ns.inum(), budget, || ByInum(ns))?;
         }

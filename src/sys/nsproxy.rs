@@ -6,7 +6,8 @@
 
 use super::{
     bindings,
-    namespace::NsId, //
+    namespace::NsId,
+    read_once, //
 };
 use core::ptr::NonNull;
 
@@ -35,7 +36,46 @@ macro_rules! ns_id {
     }};
 }
 
+/// The ids of the namespaces in a `struct nsproxy`, 0 where there is none, in the order of
+/// [`NsProxy`]'s members.
+pub(crate) type NsProxyIds = [u64; 8];
+
+/// The id of the namespace that a pointer in `$nsproxy` leads to; 0 if there is none.
+macro_rules! id {
+    ($nsproxy:expr, $field:ident) => {{
+        let ns = (*$nsproxy).$field;
+        if ns.is_null() {
+            0
+        } else {
+            read_once(&raw const (*ns).ns.tree.ns_id)
+        }
+    }};
+}
+
 impl NsProxy {
+    /// Reads no more than the ids of the namespaces of a task: what tells whether they are those of
+    /// another task.
+    ///
+    /// # Safety
+    ///
+    /// `nsproxy` must be the `nsproxy` of a task whose `alloc_lock` is held.
+    pub(super) unsafe fn read_ids(nsproxy: NonNull<bindings::nsproxy>) -> NsProxyIds {
+        let nsproxy = nsproxy.as_ptr();
+        // SAFETY: As in `NsProxy::read()`.
+        unsafe {
+            [
+                id!(nsproxy, pid_ns_for_children),
+                id!(nsproxy, mnt_ns),
+                id!(nsproxy, uts_ns),
+                id!(nsproxy, ipc_ns),
+                id!(nsproxy, net_ns),
+                id!(nsproxy, cgroup_ns),
+                id!(nsproxy, time_ns),
+                id!(nsproxy, time_ns_for_children),
+            ]
+        }
+    }
+
     /// Reads the namespaces of a task.
     ///
     /// # Safety

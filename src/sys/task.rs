@@ -18,7 +18,10 @@ use super::{
         Namespace,
         NsId, //
     },
-    nsproxy::NsProxy,
+    nsproxy::{
+        NsProxy,
+        NsProxyIds, //
+    },
     path::{
         PathRef,
         Place, //
@@ -624,6 +627,15 @@ impl<'g> TaskLock<'_, 'g> {
         // SAFETY: The task is valid, and `nsproxy` changes only with `alloc_lock` held: it is null
         // or stays valid until this guard is dropped, longer than the borrow here.
         unsafe { Some(NsProxy::read(NonNull::new((*self.task.ptr).nsproxy)?)) }
+    }
+
+    /// The ids of the namespaces, all 0 once the task has given them back.
+    pub(crate) fn nsproxy_ids(&self) -> NsProxyIds {
+        // SAFETY: As above.
+        unsafe {
+            let nsproxy = NonNull::new((*self.task.ptr).nsproxy);
+            nsproxy.map_or([0; 8], |nsproxy| NsProxy::read_ids(nsproxy))
+        }
     }
 
     /// The root directory, or `None` once the task has given it back. C: `task_struct::real_fs`.
