@@ -271,10 +271,11 @@ unsafe fn are_equal(one: *const c_char, other: *const c_char) -> bool {
     if core::ptr::eq(one, other) {
         return true;
     }
-    // SAFETY: As the caller ensures, those that are not null are valid.
-    !one.is_null()
-        && !other.is_null()
-        && unsafe { CStr::from_char_ptr(one).to_bytes() == CStr::from_char_ptr(other).to_bytes() }
+    if one.is_null() || other.is_null() {
+        return false;
+    }
+    // SAFETY: As the caller ensures, both are valid.
+    unsafe { CStr::from_char_ptr(one).to_bytes() == CStr::from_char_ptr(other).to_bytes() }
 }
 
 /// What [`Mount::put_strings`] has written.
