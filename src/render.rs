@@ -40,7 +40,9 @@ use crate::{
         octal,
         ByteSet,
         Decimal,
-        Window, //
+        Window,
+        MOUNTINFO_SPECIAL,
+        SPECIAL, //
     },
 };
 use kernel::{
@@ -123,11 +125,6 @@ impl Value for Word<'_> {
 /// ASCII character, becomes a backslash and three octal digits.
 struct Escaped<'a>(&'a [u8]);
 
-static SPECIAL: ByteSet = ByteSet::not_graphic_or(b"\\,@#=");
-
-/// What `mountinfo` escapes in names of paths.
-static MOUNTINFO_SPECIAL: ByteSet = ByteSet::of(b" \t\n\\");
-
 /// Appends bytes, with those in `special` as a backslash and three octal digits.
 fn put_escaped(bytes: &[u8], special: &ByteSet, to: &mut Window) {
     let mut rest = bytes;
@@ -156,8 +153,10 @@ impl Value for Escaped<'_> {
 /// A path name.
 impl Value for PathBuf {
     fn put(&self, to: &mut Window) {
-        if !self.as_bytes().is_empty() {
-            Escaped(self.as_bytes()).put(to);
+        match self.as_bytes() {
+            b"" => {}
+            bytes if self.is_plain() => to.push(bytes),
+            bytes => Escaped(bytes).put(to),
         }
         if self.is_cut() {
             to.push(CUT);
@@ -706,7 +705,11 @@ impl RecordWriter<'_> {
         to.push(self.snapshot.bytes(mount.root));
         to.push(b" ");
         let point = scratch.spell(self.snapshot, mount.point);
-        put_escaped(point.as_bytes(), &MOUNTINFO_SPECIAL, to);
+        if point.is_plain() {
+            to.push(point.as_bytes());
+        } else {
+            put_escaped(point.as_bytes(), &MOUNTINFO_SPECIAL, to);
+        }
         if point.is_cut() {
             to.push(CUT);
         }

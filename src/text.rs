@@ -97,6 +97,12 @@ impl ByteSet {
     }
 }
 
+/// What the format escapes: all that could be taken for its own, or is no visible ASCII character.
+pub(crate) static SPECIAL: ByteSet = ByteSet::not_graphic_or(b"\\,@#=");
+
+/// What `mountinfo` escapes in names of paths. All of it is in [`SPECIAL`].
+pub(crate) static MOUNTINFO_SPECIAL: ByteSet = ByteSet::of(b" \t\n\\");
+
 /// A window into a text that is written from some place on: it keeps what falls into it, and counts
 /// the rest.
 pub(crate) struct Window {
@@ -210,6 +216,10 @@ mod tests {
         assert!(set.split(b"ab c\\") == (b"ab".as_slice(), Some((b' ', b"c\\".as_slice()))));
         assert!(set.split(b"\\") == (b"".as_slice(), Some((b'\\', b"".as_slice()))));
         assert!(set.split(b"abc") == (b"abc".as_slice(), None));
+        for byte in 0..=u8::MAX {
+            let is_in = |set: &ByteSet| set.split(&[byte]).1.is_some();
+            assert!(is_in(&SPECIAL) || !is_in(&MOUNTINFO_SPECIAL));
+        }
         let set = ByteSet::not_graphic_or(b"=");
         for byte in 0..=u8::MAX {
             let is_in = !byte.is_ascii_graphic() || byte == b'=';

@@ -7,6 +7,7 @@ time that the emulation takes, as the benchmark does.
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 from pathlib import Path
@@ -18,11 +19,18 @@ from contest import Contestant
 PLAN = scene.Plan("profile", processes=8000, mounts=20, slaves=1000)
 TIMED_ROUNDS = 9
 PROFILED_ROUNDS = 40
-READS = {
-    "full": Contestant("nsinspect", "read", contest.PROC_FILE),
-    "tasks": Contestant("show=tasks", "query", "show=tasks"),
-    "mounts": Contestant("show=mounts", "query", "show=mounts"),
-}
+
+
+def _reads(made: scene.Scene) -> dict[str, Contestant]:
+    """What is profiled, by the name of its files."""
+    pid = made.containers[0].pid
+    return {
+        "full": Contestant("nsinspect", "read", contest.PROC_FILE),
+        "tasks": Contestant("show=tasks", "query", "show=tasks"),
+        "mounts": Contestant("show=mounts", "query", "show=mounts"),
+        "pid": Contestant("pid=", "query", f"pid={pid}"),
+        "ns": Contestant("ns=", "query", f"ns={os.stat(f'/proc/{pid}/ns/mnt').st_ino}"),
+    }
 
 
 def _report(data: Path, text: Path, *options: str) -> None:
@@ -38,9 +46,8 @@ def _report(data: Path, text: Path, *options: str) -> None:
     text.write_text("\n".join(line for line in lines if line and line[0] != "#") + "\n")
 
 
-def _profile(name: str, results: Path) -> None:
+def _profile(name: str, read: Contestant, results: Path) -> None:
     """Profiles one kind of read."""
-    read = READS[name]
     flat, calls = results / f"profile-{name}.txt", results / f"profile-{name}-calls.txt"
     data = Path("/tmp/perf.data")
     sample = ["perf", "record", "--quiet", "--event", "cpu-clock", "--output", str(data)]
@@ -52,10 +59,10 @@ def _profile(name: str, results: Path) -> None:
     print(flat.read_text(), flush=True)
 
 
-def _time() -> None:
+def _time(reads: list[Contestant]) -> None:
     """Times all kinds of reads, without perf."""
-    measured = contest.run(list(READS.values()), TIMED_ROUNDS)
-    for read in READS.values():
+    measured = contest.run(reads, TIMED_ROUNDS)
+    for read in reads:
         turns = [one for one in measured if one.name == read.name]
         times = [one.nanoseconds / 1e6 for one in turns if one.round]
         print(
@@ -70,6 +77,7 @@ def profile(results: Path) -> None:
     print(f"making {PLAN.processes} processes in {scene.CONTAINERS} containers …", flush=True)
     with scene.made(PLAN) as made:
         print(f"{made.processes} processes and {made.mounts} mounts are there", flush=True)
-        _time()
-        for name in READS:
-            _profile(name, results)
+        reads = _reads(made)
+        _time(list(reads.values()))
+        for name, read in reads.items():
+            _profile(name, read, results)

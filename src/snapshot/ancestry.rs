@@ -224,7 +224,7 @@ impl Ancestry {
     pub(super) fn resolve(
         &mut self,
         tree: &mut PathTree,
-        strings: &StringPool,
+        strings: &mut StringPool,
         budget: &Budget,
     ) -> Result {
         let Self { links, paths } = self;
@@ -248,16 +248,15 @@ impl Ancestry {
                     Above::Item(parent) => paths.get(parent).copied(),
                     Above::Nothing => None,
                 };
+                let name = strings.span(link.name);
                 let path = match link.way {
                     WayUp::Escaped => PathId::UNKNOWN,
                     WayUp::AtRoot if link.parent == TOP => PathId::TOP,
                     WayUp::AtRoot => {
                         let parent = parent.unwrap_or(PathId::UNKNOWN);
-                        tree.add(parent, strings.span(link.name), strings, budget)?
+                        tree.add(parent, name, strings, budget)?
                     }
-                    WayUp::Cut => {
-                        tree.add(PathId::UNKNOWN, strings.span(link.name), strings, budget)?
-                    }
+                    WayUp::Cut => tree.add(PathId::UNKNOWN, name, strings, budget)?,
                 };
                 if let Some(place) = paths.get_mut(index) {
                     *place = path;

@@ -584,7 +584,7 @@ impl<'a> MountLists<'a> {
     }
 
     /// Finds out where each mount is mounted, and who can get there.
-    fn find_paths(&mut self, strings: &StringPool, tree: &mut PathTree) -> Result {
+    fn find_paths(&mut self, strings: &mut StringPool, tree: &mut PathTree) -> Result {
         // CAST: There are no more than an index can say.
         let len = self.entries.len() as u32;
         // Many have the same parent as the one before, and most come after it.
@@ -659,7 +659,7 @@ impl<'a> MountLists<'a> {
 
     /// Finds out where a mount is mounted, once that is known of the one that it is mounted on, and
     /// what follows from that, unless a directory is covered.
-    fn find_path(&mut self, index: u32, strings: &StringPool, tree: &mut PathTree) -> Result {
+    fn find_path(&mut self, index: u32, strings: &mut StringPool, tree: &mut PathTree) -> Result {
         let Some(entry) = self.entries.get(index) else {
             return Ok(());
         };

@@ -17,7 +17,10 @@ use super::{
         StringPool, //
     },
 };
-use crate::sys::path::PathEnd;
+use crate::{
+    sys::path::PathEnd,
+    text::SPECIAL, //
+};
 use kernel::prelude::*;
 
 /// A directory, or a cgroup.
@@ -40,12 +43,22 @@ impl PathId {
 struct PathNode {
     parent: PathId,
     name: Span,
+    /// How many nodes are above it.
+    depth: u8,
+    /// None of the names, its own and those above it, has a byte that must be escaped.
+    is_plain: bool,
 }
+
+/// The most nodes that a path consists of. What is deeper has all of its path for a name: so a path is
+/// spelled in time that depends on its length in bytes alone.
+const MAX_DEPTH: u8 = 32;
 
 /// All path names of a snapshot. The bytes of the names are in its pool of strings.
 pub(crate) struct PathTree {
     /// That of index `i` is the path `i + 2`.
     nodes: ChunkedVec<PathNode>,
+    /// Room for a path that is spelled, once that was necessary.
+    scratch: Option<PathBuf>,
 }
 
 /// Paths that are no nodes: [`PathId::TOP`] and [`PathId::UNKNOWN`].
@@ -56,6 +69,7 @@ impl PathTree {
     pub(super) fn new() -> Self {
         Self {
             nodes: ChunkedVec::new(0),
+            scratch: None,
         }
     }
 
@@ -70,18 +84,59 @@ impl PathTree {
         &mut self,
         from: PathId,
         name: Span,
-        strings: &StringPool,
+        strings: &mut StringPool,
         budget: &Budget,
     ) -> Result<PathId> {
         if name.is_empty() {
             return Ok(from);
         }
-        let name = match strings.bytes(name) {
+        let bytes = strings.bytes(name);
+        let is_plain = SPECIAL.split(bytes).1.is_none();
+        let name = match bytes {
             [b'/', ..] => name.without_first(),
             _ => name,
         };
-        let node = self.nodes.add(PathNode { parent: from, name }, budget)?;
-        Ok(PathId(node.saturating_add(CONSTANTS)))
+        let above = self.node(from);
+        let depth = above.map_or(0, |above| above.depth.saturating_add(1));
+        let node = PathNode {
+            parent: from,
+            name,
+            depth,
+            is_plain: is_plain && above.is_none_or(|above| above.is_plain),
+        };
+        let index = self.nodes.add(node, budget)?;
+        if depth >= MAX_DEPTH {
+            self.flatten(index, strings, budget)?;
+        }
+        Ok(PathId(index.saturating_add(CONSTANTS)))
+    }
+
+    /// Gives a node all of its path, as far as it is shown, for a name.
+    #[cold]
+    fn flatten(&mut self, index: u32, strings: &mut StringPool, budget: &Budget) -> Result {
+        let mut spelled = match self.scratch.take() {
+            Some(scratch) => scratch,
+            None => PathBuf::new()?,
+        };
+        let path = PathId(index.saturating_add(CONSTANTS));
+        spelled.spell(path, self, strings);
+        let name = strings.append(spelled.as_bytes(), budget)?;
+        let has_slash = spelled.as_bytes().starts_with(b"/");
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.depth = 0;
+            node.name = if has_slash {
+                name.without_first()
+            } else {
+                name
+            };
+            node.parent = if spelled.is_cut() {
+                PathId::UNKNOWN
+            } else {
+                PathId::TOP
+            };
+        }
+        self.scratch = Some(spelled);
+        Ok(())
     }
 
     fn node(&self, path: PathId) -> Option<&PathNode> {
@@ -161,6 +216,7 @@ impl Steps {
 pub(crate) struct PathBuf {
     end: PathEnd,
     is_cut: bool,
+    is_plain: bool,
 }
 
 impl PathBuf {
@@ -173,6 +229,7 @@ impl PathBuf {
         Ok(Self {
             end: PathEnd::new()?,
             is_cut: false,
+            is_plain: false,
         })
     }
 
@@ -180,6 +237,7 @@ impl PathBuf {
     pub(crate) fn spell(&mut self, path: PathId, tree: &PathTree, strings: &StringPool) {
         self.end.clear();
         self.is_cut = false;
+        self.is_plain = tree.node(path).is_none_or(|node| node.is_plain);
         let mut at = path;
         while let Some(node) = tree.node(at) {
             if !(self.end.put_before(strings.bytes(node.name)) && self.end.put_before(b"/")) {
@@ -198,6 +256,11 @@ impl PathBuf {
     /// The name.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.end.as_bytes()
+    }
+
+    /// Whether it has no byte that must be escaped.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain
     }
 
     /// Whether there is more of it.

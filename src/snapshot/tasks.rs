@@ -1084,7 +1084,7 @@ impl Tasks {
     pub(super) fn resolve(
         &mut self,
         tree: &mut PathTree,
-        strings: &StringPool,
+        strings: &mut StringPool,
         budget: &Budget,
     ) -> Result {
         self.cgroups.resolve(tree, strings, budget)?;
@@ -1095,7 +1095,8 @@ impl Tasks {
                 WayUp::Escaped | WayUp::Cut => PathId::UNKNOWN,
             };
             // That of one that has escaped is empty.
-            let path = tree.add(from, strings.span(root.name), strings, budget)?;
+            let name = strings.span(root.name);
+            let path = tree.add(from, name, strings, budget)?;
             self.root_paths.add(path, budget)?;
         }
         Ok(())
