@@ -12,28 +12,29 @@ use kernel::prelude::*;
 /// The kernel's `fmt` would do as well; this has no path that could fail, and is several times
 /// faster, which counts when a text is mostly numbers.
 pub(crate) struct Decimal {
-    digits: [u8; 20],
+    /// Eight digits each. The last ones are in use.
+    octets: [[u8; 8]; 3],
     start: usize,
 }
 
 impl Decimal {
     /// Spells `number`.
+    #[inline]
     pub(crate) fn new(number: u64) -> Self {
         let mut this = Self {
-            digits: [b'0'; 20],
-            start: 20,
+            octets: [[b'0'; 8]; 3],
+            start: 24,
         };
         let mut rest = number;
-        // Two at a time: dividing is what takes long.
-        for pair in this.digits.rchunks_exact_mut(2) {
-            // CAST: A remainder of a hundred is small.
-            let digits = (rest % 100) as u8;
-            rest /= 100;
-            pair.copy_from_slice(&[b'0' + digits / 10, b'0' + digits % 10]);
-            // Twenty digits are enough for any number, so this stays in the array.
-            let leading = u8::from(rest == 0 && digits < 10);
-            this.start = this.start.wrapping_sub(2 - usize::from(leading));
+        for octet in this.octets.iter_mut().rev() {
+            let digits = eight_digits(rest % 100_000_000);
+            rest /= 100_000_000;
+            *octet = (digits + u64::from_ne_bytes([b'0'; 8])).to_le_bytes();
+            this.start = this.start.wrapping_sub(8);
             if rest == 0 {
+                // CAST: Eight at most. The last digit stands in any case.
+                let zeros = (digits.trailing_zeros() / 8).min(7) as usize;
+                this.start = this.start.wrapping_add(zeros);
                 break;
             }
         }
@@ -41,9 +42,25 @@ impl Decimal {
     }
 
     /// The digits.
+    #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.digits.get(self.start..).unwrap_or_default()
+        let digits = self.octets.as_flattened();
+        digits.get(self.start..).unwrap_or_default()
     }
+}
+
+/// The digits of a number below 100,000,000, one in each byte; the first is in the lowest byte. All are
+/// found at once: the number is split in two, these in two again, and so on, side by side.
+#[inline]
+fn eight_digits(number: u64) -> u64 {
+    // Two numbers below 10,000, in 32 bits each.
+    let two = (number / 10_000) | (number % 10_000) << 32;
+    // 10,486 / 2^20 is 1/100, as exactly as numbers below 10,000 need.
+    let hundreds = ((two * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let four = hundreds | (two - hundreds * 100) << 16;
+    // And 103 / 2^10 is 1/10, as exactly as numbers below 100 need.
+    let tens = ((four * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | (four - tens * 10) << 8
 }
 
 /// A byte as a backslash and three octal digits.
@@ -195,10 +212,31 @@ mod tests {
             (0, "0"),
             (9, "9"),
             (10, "10"),
+            (99, "99"),
+            (100, "100"),
+            (9999, "9999"),
+            (10000, "10000"),
+            (99999999, "99999999"),
+            (100000000, "100000000"),
             (4026531836, "4026531836"),
             (u64::MAX, "18446744073709551615"),
         ] {
             assert!(Decimal::new(number).as_bytes() == digits.as_bytes());
+        }
+    }
+
+    #[test]
+    fn each_digit_by_its_own() {
+        // All numbers of four digits, as either half.
+        for number in 0..10_000_u64 {
+            for eight in [number, number * 10_000] {
+                let mut rest = eight;
+                let digits = eight_digits(eight).to_le_bytes();
+                for digit in digits.iter().rev() {
+                    assert!(u64::from(*digit) == rest % 10);
+                    rest /= 10;
+                }
+            }
         }
     }
 
