@@ -42,7 +42,6 @@ use crate::{
             Vec, //
         },
         mount::{
-            Description,
             Extent,
             Flags,
             Master,
@@ -50,7 +49,8 @@ use crate::{
             MountOps,
             NamespaceSem,
             Options,
-            Relation, //
+            Relation,
+            Strings, //
         },
         namespace::{
             Detail,
@@ -247,7 +247,9 @@ pub(super) struct MountLists<'a> {
     pub(super) max_mounts: usize,
     buf: SeqBuf,
     names: NameBuf,
-    batch: Vec<Described>,
+    /// Where the strings of the mounts of a batch stand. The rest of these is in `entries` and the
+    /// records already.
+    batch: Vec<Strings>,
     entries: ChunkedVec<Entry>,
     /// The entries, each behind the one that it is mounted on; empty if they are so by themselves.
     order: ChunkedVec<u32>,
@@ -256,13 +258,6 @@ pub(super) struct MountLists<'a> {
     tails: Vec<StringId>,
     /// The mounted directory of most mounts.
     top: Option<Span>,
-}
-
-/// A mount of a batch.
-struct Described {
-    what: Description,
-    is_kept: bool,
-    master: u32,
 }
 
 /// What a namespace tells about its mounts at the moment when the reading of their list began.
@@ -399,6 +394,8 @@ impl<'a> MountLists<'a> {
                 self.masters.reserve(self.budget)?;
                 strings.reserve(self.budget)?;
             }
+            self.entries.reserve_more(BATCH, self.budget)?;
+            records.reserve_more(BATCH, self.budget)?;
             let sem = self.ops.lock(mnt, from);
             let now = sem.event();
             let head = head.get_or_insert_with(|| {
@@ -414,7 +411,7 @@ impl<'a> MountLists<'a> {
                 head.is_torn = true;
                 event = now;
             }
-            let end = self.read_batch(&sem, extent, strings)?;
+            let end = self.read_batch(&sem, extent, ns, records, strings)?;
             drop(sem);
             if self.batch.is_empty() && matches!(end, BatchEnd::Buffer) {
                 if !self.buf.grow()? {
@@ -427,7 +424,7 @@ impl<'a> MountLists<'a> {
                 continue;
             }
             extent = Extent::All;
-            from = self.add_batch(ns, records, strings)?.max(from);
+            from = self.add_strings(records, strings)?.max(from);
             // Others may add to the list for as long as it is read.
             let is_enough = head.is_torn && self.entries.len() >= len;
             if matches!(end, BatchEnd::List) || is_enough || self.entries.len() >= self.max_mounts {
@@ -437,11 +434,14 @@ impl<'a> MountLists<'a> {
         Ok(head)
     }
 
-    /// Reads mounts while the semaphore is held, until that has lasted long enough.
+    /// Reads mounts while the semaphore is held, until that has lasted long enough. Their strings are
+    /// still to be added then.
     fn read_batch(
         &mut self,
         sem: &NamespaceSem<'_>,
         extent: Extent,
+        ns: u32,
+        records: &mut ChunkedVec<MountRecord>,
         strings: &mut StringPool,
     ) -> Result<BatchEnd> {
         self.batch.clear();
@@ -459,31 +459,71 @@ impl<'a> MountLists<'a> {
                 true => Extent::All,
             };
             let to = (&mut seq, &mut self.names, &mut tails);
-            let described = mount.describe(to, self.options, self.root, extent)?;
-            let Some(what) = described else {
+            let written = mount.write_strings(to, self.options, self.root, extent)?;
+            let Some((written, names, flags)) = written else {
                 return Ok(BatchEnd::Buffer);
             };
-            steps = steps.saturating_add(what.names.steps as usize);
-            let mut master = NONE;
+            steps = steps.saturating_add(names.steps as usize);
+            let master = mount.master();
+            let mut master_link = NONE;
             if self.options.propagate_from && is_kept {
-                if let Some(of) = mount.master() {
+                if let Some(of) = master {
                     let masters = &mut self.masters;
                     // Counted on their own: however deep the mount lies, there is time for some.
                     let mut up = 0;
                     let added = masters.add(of, strings, &mut self.names, &mut up, BATCH_STEPS);
                     steps = steps.saturating_add(up);
                     match added {
-                        Ok(index) => master = index,
+                        Ok(index) => master_link = index,
                         Err(CapacityExceeded) => return Ok(BatchEnd::Masters),
                     }
                 }
             }
-            // There is room, as is seen below.
-            let _ = self.batch.push_within_capacity(Described {
-                what,
+            let (id, group) = (mount.id(), mount.group());
+            let (parent, parent_mnt_id) = mount.parent_ids();
+            // There is room for a batch of each, so that nothing is lost below.
+            let _ = self.batch.push_within_capacity(written);
+            let _ = self.entries.push(Entry {
+                id,
+                parent,
+                above: NONE,
                 is_kept,
-                master,
+                point: Span::EMPTY,
+                path: PathId::UNKNOWN,
+                way: names.way,
+                relation: self
+                    .root
+                    .map_or(Relation::AsParent, |root| mount.relation_to(root, &names)),
+                group: if flags.is_shared() { group } else { 0 },
+                master: master_link,
+                is_overmounted: mount.is_overmounted(),
+                has_mount_point: names.has_mount_point,
+                has_way_with_mount_point: false,
+                is_seen: false,
+                is_reachable: false,
+                is_led_to: false,
+                is_seen_by_subject: false,
             });
+            if is_kept {
+                let (major, minor) = mount.device();
+                let _ = records.push(MountRecord {
+                    id,
+                    ns,
+                    mnt_id: mount.mnt_id(),
+                    parent_mnt_id,
+                    // A major number has 12 bits.
+                    major: u16::try_from(major).unwrap_or(u16::MAX),
+                    minor,
+                    group,
+                    master: master.map_or(0, |master| master.group()),
+                    propagate_from: 0,
+                    point: PathId::UNKNOWN,
+                    root: Span::EMPTY,
+                    tail: StringId::EMPTY,
+                    flags,
+                    reach: Reach::Outside,
+                });
+            }
             if self.batch.len() >= BATCH
                 || seq.position() >= BATCH_BYTES
                 || steps >= BATCH_STEPS
@@ -495,73 +535,45 @@ impl<'a> MountLists<'a> {
         Ok(BatchEnd::List)
     }
 
-    /// Adds the mounts of a batch, and returns the id after the last one.
-    fn add_batch(
+    /// Adds the strings of the mounts of a batch, and returns the id after the last one.
+    fn add_strings(
         &mut self,
-        ns: u32,
         records: &mut ChunkedVec<MountRecord>,
         strings: &mut StringPool,
     ) -> Result<u64> {
-        let mut next = 0;
         let budget = self.budget;
+        let mut next = 0;
         self.tails.clear();
-        self.entries.reserve_more(self.batch.len(), budget)?;
-        records.reserve_more(self.batch.len(), budget)?;
-        for described in &self.batch {
-            let what = &described.what;
-            if described.is_kept {
-                // CAST: There are few in a batch.
-                if what.tail as usize == self.tails.len() {
-                    let tail = strings.add(self.buf.get(what.tail_bytes()), budget)?;
-                    // There is room for one of each mount.
-                    let _ = self.tails.push_within_capacity(tail);
-                }
-                let tail = self.tails.get(what.tail as usize).copied();
-                let (major, minor) = what.device;
-                let record = MountRecord {
-                    id: what.id,
-                    ns,
-                    mnt_id: what.mnt_id,
-                    parent_mnt_id: what.parent_mnt_id,
-                    // A major number has 12 bits.
-                    major: u16::try_from(major).unwrap_or(u16::MAX),
-                    minor,
-                    group: what.group,
-                    master: what.master,
-                    propagate_from: 0,
-                    point: PathId::UNKNOWN,
-                    root: add_root(&mut self.top, self.buf.get(what.root()), strings, budget)?,
-                    tail: tail.unwrap_or(StringId::EMPTY),
-                    flags: what.flags,
-                    reach: Reach::Outside,
-                };
-                records.add(record, budget)?;
-            }
-            let entry = Entry {
-                id: what.id,
-                parent: what.parent,
-                above: NONE,
-                is_kept: described.is_kept,
-                point: strings.append(self.buf.get(what.point()), budget)?,
-                path: PathId::UNKNOWN,
-                way: what.names.way,
-                relation: what.relation,
-                group: if what.flags.is_shared() {
-                    what.group
-                } else {
-                    0
-                },
-                master: described.master,
-                is_overmounted: what.is_overmounted,
-                has_mount_point: what.names.has_mount_point,
-                has_way_with_mount_point: false,
-                is_seen: false,
-                is_reachable: false,
-                is_led_to: false,
-                is_seen_by_subject: false,
+        // CAST: There are no more than an index can say.
+        let first = self.entries.len().wrapping_sub(self.batch.len()) as u32;
+        let kept = |index| {
+            let entry = self.entries.get(index);
+            entry.is_some_and(|entry| entry.is_kept)
+        };
+        let is_kept = (first..self.entries.len() as u32).filter(|index| kept(*index));
+        let mut record = records.len().wrapping_sub(is_kept.count()) as u32;
+        for (index, written) in (first..).zip(&self.batch) {
+            let Some(entry) = self.entries.get_mut(index) else {
+                break;
             };
-            self.entries.add(entry, budget)?;
-            next = what.id.saturating_add(1);
+            next = entry.id.saturating_add(1);
+            entry.point = strings.append(self.buf.get(written.point()), budget)?;
+            if !entry.is_kept {
+                continue;
+            }
+            // CAST: There are few in a batch.
+            if written.tail as usize == self.tails.len() {
+                let tail = strings.add(self.buf.get(written.tail()), budget)?;
+                // There is room for one of each mount.
+                let _ = self.tails.push_within_capacity(tail);
+            }
+            if let Some(record) = records.get_mut(record) {
+                let root = self.buf.get(written.root());
+                record.root = add_root(&mut self.top, root, strings, budget)?;
+                let tail = self.tails.get(written.tail as usize).copied();
+                record.tail = tail.unwrap_or(StringId::EMPTY);
+            }
+            record = record.saturating_add(1);
         }
         Ok(next)
     }

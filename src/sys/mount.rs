@@ -211,6 +211,7 @@ impl<'a> NamespaceSem<'a> {
         Mounts {
             next: self.first,
             sem: self,
+            seq: bindings::seq_file::default(),
         }
     }
 
@@ -296,6 +297,8 @@ impl Drop for NamespaceSem<'_> {
 pub(crate) struct Mounts<'s> {
     sem: &'s NamespaceSem<'s>,
     next: *mut bindings::mount,
+    /// What `next()` wants to be given. It does not look at it.
+    seq: bindings::seq_file,
 }
 
 impl<'s> Iterator for Mounts<'s> {
@@ -304,11 +307,10 @@ impl<'s> Iterator for Mounts<'s> {
     fn next(&mut self) -> Option<Mount<'s>> {
         let ptr = NonNull::new(self.next)?;
         steps::count(Step::Mount);
-        let mut seq = bindings::seq_file::default();
         let mut pos = 0;
         // SAFETY: `ptr` is a mount that `start` or `next` returned, and the semaphore has been held
         // since. `next` looks at nothing in `seq`.
-        let next = unsafe { (self.sem.ops.next)(&mut seq, ptr.as_ptr().cast(), &mut pos) };
+        let next = unsafe { (self.sem.ops.next)(&mut self.seq, ptr.as_ptr().cast(), &mut pos) };
         // INVARIANT: `next` returns null or the next mount of the namespace.
         self.next = next.cast();
         // INVARIANT: The mount stays while the semaphore is held.
@@ -337,61 +339,37 @@ macro_rules! member {
 }
 use member;
 
-/// What a mount tells about itself under one hold of the semaphore. Its strings are in the buffer
-/// that it was described to.
-pub(crate) struct Description {
-    /// The id that is never used again. C: `mount::mnt_id_unique`.
-    pub(crate) id: u64,
-    /// The same of the mount that it is mounted on; its own, if it is mounted on nothing.
-    pub(crate) parent: u64,
-    /// C: `mount::mnt_id`.
-    pub(crate) mnt_id: i32,
-    /// C: `mount::mnt_id` of the mount that it is mounted on.
-    pub(crate) parent_mnt_id: i32,
-    /// Major and minor number. C: `super_block::s_dev`.
-    pub(crate) device: (u32, u32),
-    /// The flags that are shown.
-    pub(crate) flags: Flags,
-    /// The peer group, of a shared mount. C: `mount::mnt_group_id`.
-    pub(crate) group: i32,
-    /// The peer group that it gets events from, of a slave; 0 otherwise.
-    pub(crate) master: i32,
-    /// Another mount is mounted on its root directory. C: `mount::overmount`.
-    pub(crate) is_overmounted: bool,
-    /// How it lies to the root directory that was asked for.
-    pub(crate) relation: Relation,
-    /// What the way up from its mount point to the root of its parent came across.
-    pub(crate) names: Names,
-    /// Which of the tails it has that were written since the semaphore was taken. Unless another mount
-    /// has had it before, it stands behind the other strings.
+/// Where the strings of a mount stand in the buffer that they were written to, one behind the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Strings {
+    begin: u32,
+    point_end: u32,
+    root_end: u32,
+    end: u32,
+    /// Which of the tails it has that were written since the semaphore was taken; only if it has one.
     pub(crate) tail: u32,
-    /// Where its strings begin in the buffer, one behind the other, and where they end.
-    strings: [u32; 4],
 }
 
-impl Description {
-    fn string(&self, begin: u32, end: u32) -> Range<usize> {
+impl Strings {
+    fn range(begin: u32, end: u32) -> Range<usize> {
         // CAST: A buffer is far smaller.
         begin as usize..end as usize
     }
 
     /// Where the name of the mount point on its parent stands, not escaped.
     pub(crate) fn point(&self) -> Range<usize> {
-        let [begin, end, _, _] = self.strings;
-        self.string(begin, end)
+        Self::range(self.begin, self.point_end)
     }
 
     /// Where the mounted directory stands, escaped.
     pub(crate) fn root(&self) -> Range<usize> {
-        let [_, begin, end, _] = self.strings;
-        self.string(begin, end)
+        Self::range(self.point_end, self.root_end)
     }
 
     /// Where type, source and options stand, or the whole line, if the kernel wrote that; unless another
     /// mount has had the same tail before.
-    pub(crate) fn tail_bytes(&self) -> Range<usize> {
-        let [_, _, begin, end] = self.strings;
-        self.string(begin, end)
+    pub(crate) fn tail(&self) -> Range<usize> {
+        Self::range(self.root_end, self.end)
     }
 }
 
@@ -410,8 +388,38 @@ impl<'s> Mount<'s> {
         (dev >> 20, dev & ((1 << 20) - 1))
     }
 
-    /// How it lies to a process's root directory.
-    fn relation_to(&self, root: &bindings::path, names: &Names) -> Relation {
+    /// C: `mount::mnt_id`.
+    pub(crate) fn mnt_id(&self) -> i32 {
+        member!(self, mnt_id)
+    }
+
+    /// The 64-bit id, and `mount::mnt_id`, of the mount that it is mounted on; its own, if it is mounted
+    /// on nothing.
+    pub(crate) fn parent_ids(&self) -> (u64, i32) {
+        let parent = member!(self, mnt_parent);
+        // SAFETY: A mount has a parent, at least itself, while the semaphore is held.
+        unsafe {
+            (
+                read_once(&raw const (*parent).mnt_id_unique),
+                read_once(&raw const (*parent).mnt_id),
+            )
+        }
+    }
+
+    /// The peer group, of a shared mount. C: `mount::mnt_group_id`.
+    pub(crate) fn group(&self) -> i32 {
+        member!(self, mnt_group_id)
+    }
+
+    /// Whether another mount is mounted on its root directory. C: `mount::overmount`.
+    pub(crate) fn is_overmounted(&self) -> bool {
+        !member!(self, overmount).is_null()
+    }
+
+    /// How it lies to a process's root directory. `names` is what the way up from its mount point to the
+    /// root of its parent came across.
+    pub(crate) fn relation_to(&self, root: &PathRef, names: &Names) -> Relation {
+        let root = root.as_raw();
         let parent = member!(self, mnt_parent);
         // SAFETY: The mount is valid by the type invariants. It has a parent, at least itself, while
         // the semaphore is held. Only addresses are computed.
@@ -435,19 +443,21 @@ impl<'s> Mount<'s> {
         }
     }
 
-    /// Tells all about it, for the reader of `seq`; `None` if there was too little room in that. A tail
-    /// that is among `tails` is not written again. With a `root`, also how it lies to that.
+    /// Writes its strings, for the reader of `seq`; `None` if there was too little room in that. A tail
+    /// that is among `tails` is not written again. On the way up from the mount point it looks for
+    /// `root`.
     ///
     /// # Errors
     ///
     /// `ENOMEM` if a callback of the file system says so.
-    pub(crate) fn describe(
+    #[inline]
+    pub(crate) fn write_strings(
         &self,
         (seq, names, tails): (&mut Seq<'_>, &mut NameBuf, &mut Tails<'s>),
         options: Options,
         root: Option<&PathRef>,
         extent: Extent,
-    ) -> Result<Option<Description>> {
+    ) -> Result<Option<(Strings, Names, Flags)>> {
         let (parent, point) = (member!(self, mnt_parent), member!(self, mnt_mountpoint));
         let wanted = root.map(|root| root.as_raw().dentry.cast_const());
         let way = {
@@ -461,39 +471,23 @@ impl<'s> Mount<'s> {
         };
         let begin = seq.position();
         seq.put(names.as_bytes());
-        let root_begin = seq.position();
-        let strings = self.put_strings(seq, options, extent, tails)?;
+        let point_end = seq.position();
+        let (root_end, tail, flags) = self.put_strings(seq, options, extent, tails)?;
         let end = seq.position();
         if seq.has_overflowed() {
             // What was written before is kept.
             seq.rewind(begin);
             return Ok(None);
         }
-        // SAFETY: A parent is there, as above.
-        let (parent_id, parent_mnt_id) = unsafe {
-            (
-                read_once(&raw const (*parent).mnt_id_unique),
-                read_once(&raw const (*parent).mnt_id),
-            )
+        // CAST: A buffer is far smaller.
+        let strings = Strings {
+            begin: begin as u32,
+            point_end: point_end as u32,
+            root_end: root_end as u32,
+            end: end as u32,
+            tail,
         };
-        Ok(Some(Description {
-            id: self.id(),
-            parent: parent_id,
-            mnt_id: member!(self, mnt_id),
-            parent_mnt_id,
-            device: self.device(),
-            flags: strings.flags,
-            tail: strings.tail,
-            group: member!(self, mnt_group_id),
-            master: self.master().map_or(0, |master| master.group()),
-            is_overmounted: !member!(self, overmount).is_null(),
-            relation: root.map_or(Relation::AsParent, |root| {
-                self.relation_to(root.as_raw(), &way)
-            }),
-            names: way,
-            // CAST: A buffer is far smaller.
-            strings: [begin, root_begin, strings.root_end, end].map(|at| at as u32),
-        }))
+        Ok(Some((strings, way, flags)))
     }
 
     /// The mount that it gets events from. C: `mount::mnt_master`.

@@ -278,18 +278,10 @@ unsafe fn are_equal(one: *const c_char, other: *const c_char) -> bool {
     unsafe { CStr::from_char_ptr(one).to_bytes() == CStr::from_char_ptr(other).to_bytes() }
 }
 
-/// What [`Mount::put_strings`] has written.
-pub(super) struct Strings {
-    /// Where the mounted directory ends.
-    pub(super) root_end: usize,
-    /// Which of the tails is that of the mount; only if there is one.
-    pub(super) tail: u32,
-    pub(super) flags: Flags,
-}
-
 impl<'s> Mount<'s> {
     /// Writes the mounted directory, and then what stands behind the hyphen of its line, unless that is
-    /// among `tails`. If the kernel wrote the line, it stands there whole.
+    /// among `tails`. If the kernel wrote the line, it stands there whole. Returns where the mounted
+    /// directory ends, which of the tails it has, and the flags, which tell the rest.
     ///
     /// # Errors
     ///
@@ -301,14 +293,10 @@ impl<'s> Mount<'s> {
         options: Options,
         extent: Extent,
         tails: &mut Tails<'s>,
-    ) -> Result<Strings> {
-        let mut strings = Strings {
-            root_end: seq.position(),
-            tail: u32::MAX,
-            flags: self.flags(),
-        };
+    ) -> Result<(usize, u32, Flags)> {
+        let flags = self.flags();
         if extent == Extent::Least {
-            return Ok(strings);
+            return Ok((seq.position(), u32::MAX, flags));
         }
         let bounded = extent == Extent::Bounded;
         if options.kernel_lines && !bounded {
@@ -317,45 +305,49 @@ impl<'s> Mount<'s> {
             } else {
                 trim_propagate_from
             };
+            let begin = seq.position();
             if self.put_kernel_line(seq, self.sem.root(), trim)? {
-                strings.tail = tails.add();
-                strings.flags = strings.flags.with(Flags::KERNEL_LINE, true);
-                return Ok(strings);
+                let flags = flags.with(Flags::KERNEL_LINE, true);
+                return Ok((begin, tails.add(), flags));
             }
         }
         if bounded {
             seq.put(CUT);
-            strings.root_end = seq.position();
-            strings.tail = tails.add();
-            self.put_tail(seq, bounded)?;
-            return Ok(strings);
+        } else {
+            self.put_root(seq)?;
         }
-        self.put_root(seq)?;
-        strings.root_end = seq.position();
+        let root_end = seq.position();
+        if bounded {
+            self.put_tail(seq, true)?;
+            return Ok((root_end, tails.add(), flags));
+        }
         let mut tail = self.tail();
         if let Some(known) = self.find_tail(&tail, tails) {
-            strings.tail = known;
-            return Ok(strings);
+            return Ok((root_end, known, flags));
+        }
+        if !(options.labels && self.put_kernel_tail(seq, flags)?) {
+            self.put_tail(seq, false)?;
         }
         tail.number = tails.add();
-        strings.tail = tail.number;
-        if options.labels {
-            // The way to its own root is the shortest. But for a slave the kernel looks for a peer
-            // that can be reached from there, and finds it soonest where there is most.
-            let root = if strings.flags.is_slave() {
-                self.sem.root()
-            } else {
-                // SAFETY: The mount is valid by the type invariants.
-                Some(unsafe { root_of(self.ptr.as_ptr()) })
-            };
-            if self.put_kernel_line(seq, root, trim_to_tail)? {
-                tails.remember(tail);
-                return Ok(strings);
-            }
-        }
-        self.put_tail(seq, bounded)?;
         tails.remember(tail);
-        Ok(strings)
+        Ok((root_end, tail.number, flags))
+    }
+
+    /// Lets the kernel write the tail, and says whether it did.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if the kernel's function says so.
+    fn put_kernel_tail(&self, seq: &mut Seq<'_>, flags: Flags) -> Result<bool> {
+        // The way to its own root is the shortest. But for a slave the kernel looks for a peer that
+        // can be reached from there, and finds it soonest where there is most.
+        let root = if flags.is_slave() {
+            self.sem.root()
+        } else {
+            // SAFETY: The mount is valid by the type invariants.
+            Some(unsafe { root_of(self.ptr.as_ptr()) })
+        };
+        self.put_kernel_line(seq, root, trim_to_tail)
     }
 
     /// What makes its tail.
