@@ -50,7 +50,9 @@ use crate::{
             NamespaceSem,
             Options,
             Relation,
-            Strings, //
+            Strings,
+            Tail,
+            Tails, //
         },
         namespace::{
             Detail,
@@ -249,15 +251,40 @@ pub(super) struct MountLists<'a> {
     names: NameBuf,
     /// Where the strings of the mounts of a batch stand. The rest of these is in `entries` and the
     /// records already.
-    batch: Vec<Strings>,
+    batch: Vec<BatchMount>,
     entries: ChunkedVec<Entry>,
     /// The entries, each behind the one that it is mounted on; empty if they are so by themselves.
     order: ChunkedVec<u32>,
     masters: Ancestry,
-    /// The tails of a batch.
-    tails: Vec<StringId>,
+    /// The tails of the mounts of a batch.
+    batch_tails: Vec<StringId>,
+    tails: Tails<'a, TailAt>,
     /// The mounted directory of most mounts.
     top: Option<Span>,
+}
+
+/// The strings of a mount of a batch.
+struct BatchMount {
+    strings: Strings,
+    tail: BatchTail,
+}
+
+/// The tail of a mount of a batch.
+#[derive(Clone, Copy)]
+enum BatchTail {
+    /// It was met before.
+    At(TailAt),
+    /// It is among the strings; and the place where it is remembered.
+    Written(Option<usize>),
+    Absent,
+}
+
+/// Where a tail is.
+#[derive(Clone, Copy, PartialEq)]
+enum TailAt {
+    /// Among the strings of this mount of the batch.
+    Batch(usize),
+    Pool(StringId),
 }
 
 /// What a namespace tells about its mounts at the moment when the reading of their list began.
@@ -319,7 +346,8 @@ impl<'a> MountLists<'a> {
             entries: ChunkedVec::new(0),
             order: ChunkedVec::new(0),
             masters: Ancestry::new(key),
-            tails: Vec::with_capacity(BATCH, charged())?,
+            batch_tails: Vec::with_capacity(BATCH, charged())?,
+            tails: Tails::new()?,
             top: None,
         })
     }
@@ -339,7 +367,7 @@ impl<'a> MountLists<'a> {
     /// `ENOMEM`; `EFBIG`; `EINTR` if the calling process is being killed.
     pub(super) fn read(
         &mut self,
-        (namespace, mnt): (&Namespace, MntNamespace<'_>),
+        (namespace, mnt): (&Namespace, MntNamespace<'a>),
         ns: u32,
         records: &mut ChunkedVec<MountRecord>,
         strings: &mut StringPool,
@@ -374,7 +402,7 @@ impl<'a> MountLists<'a> {
     /// Reads the list in batches. `None` if it changed between two and is to be read again.
     fn read_once(
         &mut self,
-        (namespace, mnt): (&Namespace, MntNamespace<'_>),
+        (namespace, mnt): (&Namespace, MntNamespace<'a>),
         ns: u32,
         records: &mut ChunkedVec<MountRecord>,
         strings: &mut StringPool,
@@ -438,7 +466,7 @@ impl<'a> MountLists<'a> {
     /// still to be added then.
     fn read_batch(
         &mut self,
-        sem: &NamespaceSem<'_>,
+        sem: &NamespaceSem<'a>,
         extent: Extent,
         ns: u32,
         records: &mut ChunkedVec<MountRecord>,
@@ -449,7 +477,6 @@ impl<'a> MountLists<'a> {
         let began = self.options.has_kernel_write().then(system::stopwatch);
         let mut steps = 0_usize;
         let mut seq = self.buf.begin(self.file);
-        let mut tails = sem.tails();
         for mount in sem.mounts() {
             let is_kept = self.dev.is_none_or(|dev| is_on(&mount, dev));
             let extent = match is_kept {
@@ -458,11 +485,12 @@ impl<'a> MountLists<'a> {
                 true if self.batch.is_empty() => extent,
                 true => Extent::All,
             };
-            let to = (&mut seq, &mut self.names, &mut tails);
+            let to = (&mut seq, &mut self.names, &self.tails);
             let written = mount.write_strings(to, self.options, self.root, extent)?;
-            let Some((written, names, flags)) = written else {
+            let Some(written) = written else {
                 return Ok(BatchEnd::Buffer);
             };
+            let (names, flags) = (written.names, written.flags);
             steps = steps.saturating_add(names.steps as usize);
             let master = mount.master();
             let mut master_link = NONE;
@@ -481,8 +509,19 @@ impl<'a> MountLists<'a> {
             }
             let (id, group) = (mount.id(), mount.group());
             let (parent, parent_mnt_id) = mount.parent_ids();
+            let at = TailAt::Batch(self.batch.len());
+            let tail = match written.tail {
+                Tail::Known(at) => BatchTail::At(at),
+                Tail::Written(key) => {
+                    BatchTail::Written(key.map(|key| self.tails.remember(key, sem, at)))
+                }
+                Tail::Absent => BatchTail::Absent,
+            };
             // There is room for a batch of each, so that nothing is lost below.
-            let _ = self.batch.push_within_capacity(written);
+            let _ = self.batch.push_within_capacity(BatchMount {
+                strings: written.strings,
+                tail,
+            });
             let _ = self.entries.push(Entry {
                 id,
                 parent,
@@ -543,7 +582,7 @@ impl<'a> MountLists<'a> {
     ) -> Result<u64> {
         let budget = self.budget;
         let mut next = 0;
-        self.tails.clear();
+        self.batch_tails.clear();
         // CAST: There are no more than an index can say.
         let first = self.entries.len().wrapping_sub(self.batch.len()) as u32;
         let kept = |index| {
@@ -552,26 +591,38 @@ impl<'a> MountLists<'a> {
         };
         let is_kept = (first..self.entries.len() as u32).filter(|index| kept(*index));
         let mut record = records.len().wrapping_sub(is_kept.count()) as u32;
-        for (index, written) in (first..).zip(&self.batch) {
+        for ((index, mount), at) in (first..).zip(&self.batch).zip(0..) {
+            let written = mount.strings;
             let Some(entry) = self.entries.get_mut(index) else {
                 break;
             };
             next = entry.id.saturating_add(1);
             entry.point = strings.append(self.buf.get(written.point()), budget)?;
+            let tail = match mount.tail {
+                BatchTail::At(TailAt::Pool(tail)) => tail,
+                BatchTail::At(TailAt::Batch(other)) => {
+                    let other = self.batch_tails.get(other).copied();
+                    other.unwrap_or(StringId::EMPTY)
+                }
+                BatchTail::Written(place) => {
+                    let tail = strings.add(self.buf.get(written.tail()), budget)?;
+                    if let Some(place) = place {
+                        let (old, new) = (TailAt::Batch(at), TailAt::Pool(tail));
+                        self.tails.replace(place, old, new);
+                    }
+                    tail
+                }
+                BatchTail::Absent => StringId::EMPTY,
+            };
+            // There is room for one of each mount.
+            let _ = self.batch_tails.push_within_capacity(tail);
             if !entry.is_kept {
                 continue;
-            }
-            // CAST: There are few in a batch.
-            if written.tail as usize == self.tails.len() {
-                let tail = strings.add(self.buf.get(written.tail()), budget)?;
-                // There is room for one of each mount.
-                let _ = self.tails.push_within_capacity(tail);
             }
             if let Some(record) = records.get_mut(record) {
                 let root = self.buf.get(written.root());
                 record.root = add_root(&mut self.top, root, strings, budget)?;
-                let tail = self.tails.get(written.tail as usize).copied();
-                record.tail = tail.unwrap_or(StringId::EMPTY);
+                record.tail = tail;
             }
             record = record.saturating_add(1);
         }

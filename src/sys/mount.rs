@@ -56,6 +56,7 @@ use kernel::{
 pub(crate) use line::{
     Flags,
     Options,
+    Tail,
     Tails, //
 };
 
@@ -193,6 +194,14 @@ fn current_mnt_ns() -> Option<NonNull<bindings::mnt_namespace>> {
     }
 }
 
+impl MntNamespace<'_> {
+    /// The stamp of the last change of the list of mounts. C: `mnt_namespace::event`.
+    fn event(&self) -> u64 {
+        // SAFETY: There is a reference to the namespace.
+        unsafe { read_once(&raw const (*self.as_ptr()).event) }
+    }
+}
+
 /// `namespace_sem`, held for reading: no mount of any namespace comes, goes or moves.
 ///
 /// # Invariants
@@ -215,15 +224,9 @@ impl<'a> NamespaceSem<'a> {
         }
     }
 
-    /// The tails that are written while the semaphore is held: none so far.
-    pub(crate) fn tails(&self) -> Tails<'_> {
-        Tails::new()
-    }
-
     /// The stamp of the last change of the list. C: `mnt_namespace::event`.
     pub(crate) fn event(&self) -> u64 {
-        // SAFETY: There is a reference to the namespace.
-        unsafe { read_once(&raw const (*self.ns.as_ptr()).event) }
+        self.ns.event()
     }
 
     /// How many mounts the namespace has. C: `mnt_namespace::nr_mounts`.
@@ -346,8 +349,16 @@ pub(crate) struct Strings {
     point_end: u32,
     root_end: u32,
     end: u32,
-    /// Which of the tails it has that were written since the semaphore was taken; only if it has one.
-    pub(crate) tail: u32,
+}
+
+/// What came of writing the strings of a mount.
+pub(crate) struct Written<V> {
+    pub(crate) strings: Strings,
+    /// What the way up from its mount point to the root of its parent came across.
+    pub(crate) names: Names,
+    pub(crate) tail: Tail<V>,
+    /// The flags that are shown.
+    pub(crate) flags: Flags,
 }
 
 impl Strings {
@@ -366,8 +377,8 @@ impl Strings {
         Self::range(self.point_end, self.root_end)
     }
 
-    /// Where type, source and options stand, or the whole line, if the kernel wrote that; unless another
-    /// mount has had the same tail before.
+    /// Where type, source and options stand, or the whole line, if the kernel wrote that; if they were
+    /// written.
     pub(crate) fn tail(&self) -> Range<usize> {
         Self::range(self.root_end, self.end)
     }
@@ -451,13 +462,13 @@ impl<'s> Mount<'s> {
     ///
     /// `ENOMEM` if a callback of the file system says so.
     #[inline]
-    pub(crate) fn write_strings(
+    pub(crate) fn write_strings<V: Copy + PartialEq>(
         &self,
-        (seq, names, tails): (&mut Seq<'_>, &mut NameBuf, &mut Tails<'s>),
+        (seq, names, tails): (&mut Seq<'_>, &mut NameBuf, &Tails<'_, V>),
         options: Options,
         root: Option<&PathRef>,
         extent: Extent,
-    ) -> Result<Option<(Strings, Names, Flags)>> {
+    ) -> Result<Option<Written<V>>> {
         let (parent, point) = (member!(self, mnt_parent), member!(self, mnt_mountpoint));
         let wanted = root.map(|root| root.as_raw().dentry.cast_const());
         let way = {
@@ -479,15 +490,18 @@ impl<'s> Mount<'s> {
             seq.rewind(begin);
             return Ok(None);
         }
-        // CAST: A buffer is far smaller.
-        let strings = Strings {
-            begin: begin as u32,
-            point_end: point_end as u32,
-            root_end: root_end as u32,
-            end: end as u32,
+        Ok(Some(Written {
+            // CAST: A buffer is far smaller.
+            strings: Strings {
+                begin: begin as u32,
+                point_end: point_end as u32,
+                root_end: root_end as u32,
+                end: end as u32,
+            },
+            names: way,
             tail,
-        };
-        Ok(Some((strings, way, flags)))
+            flags,
+        }))
     }
 
     /// The mount that it gets events from. C: `mount::mnt_master`.

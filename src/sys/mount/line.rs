@@ -10,7 +10,13 @@
 
 use super::{
     super::{
-        bindings, read_once,
+        bindings,
+        memory::{
+            charged,
+            Vec, //
+        },
+        namespace::MntNamespace,
+        read_once,
         seq::{
             Seq,
             CUT, //
@@ -23,7 +29,6 @@ use super::{
     NamespaceSem, //
 };
 use crate::text::ByteSet;
-use core::marker::PhantomData;
 use kernel::{
     bindings::SEQ_SKIP,
     error::to_result,
@@ -212,91 +217,114 @@ fn cut_out(bytes: &mut [u8], begin: usize, end: usize, len: usize) -> usize {
 /// `show_options()` look at the super block alone. Of others that is not known; of btrfs it is not so.
 const SAME_ON_ALL_DIRECTORIES: [&[u8]; 4] = [b"ext4", b"overlay", b"tmpfs", b"xfs"];
 
-/// The tails that were written under one hold of the semaphore: many mounts have the same as one
-/// shortly before.
-pub(crate) struct Tails<'s> {
-    /// Those that were met last.
-    recent: [Option<Tail>; 4],
-    /// The oldest of them.
-    oldest: usize,
-    /// How many were written.
-    len: u32,
-    _sem: PhantomData<&'s NamespaceSem<'s>>,
+/// What makes the tail of a mount. It is made of addresses: never print it.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct TailKey {
+    sb: usize,
+    dev: u32,
+    /// The mounted directory; 0 if it does not matter.
+    root: usize,
+    /// NULs behind the end.
+    devname: [u8; 32],
 }
 
-/// A tail that was written, and what makes it the same for another mount. All that it points to is
-/// there while the semaphore is held.
+/// The tails that were met while mount lists were read, with a `V` for each: many mounts have the same
+/// as one before, in the same namespace or in another.
+///
+/// A tail is remembered for the mount of a namespace. As long as the list of that namespace does not
+/// change, the mount is there, and so its super block, to whose address the tail belongs, is the same.
+/// The options of a super block can change meanwhile: then the tail is that of the moment when it was
+/// written, like the rest of what is known of that mount.
+pub(crate) struct Tails<'n, V>(Vec<Option<Known<'n, V>>>);
+
+/// A tail that is remembered.
 #[derive(Clone, Copy)]
-struct Tail {
-    number: u32,
-    sb: *const bindings::super_block,
-    /// The mounted directory; null if it does not matter.
-    root: *mut bindings::dentry,
-    devname: *const c_char,
+struct Known<'n, V> {
+    key: TailKey,
+    ns: MntNamespace<'n>,
+    event: u64,
+    value: V,
 }
 
-impl Tails<'_> {
-    /// Those of no mount.
-    pub(super) fn new() -> Self {
-        Self {
-            recent: [None; 4],
-            oldest: 0,
-            len: 0,
-            _sem: PhantomData,
-        }
+/// Tails that are remembered at the same time.
+const TAILS: usize = 64;
+
+impl<'n, V: Copy + PartialEq> Tails<'n, V> {
+    /// Creates a memory of none.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self(Vec::from_elem(None, TAILS, charged())?))
     }
 
-    /// The number of the next one.
-    fn add(&mut self) -> u32 {
-        let number = self.len;
-        self.len = number.wrapping_add(1);
-        number
+    /// In which place a tail is, if it is remembered.
+    fn place(key: &TailKey) -> usize {
+        // Addresses of structures: the lowest bits are always the same.
+        let mixed = (key.sb ^ key.root.rotate_left(7)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed >> 58 & (TAILS - 1)
     }
 
-    /// Remembers one that was written.
-    fn remember(&mut self, tail: Tail) {
-        if let Some(oldest) = self.recent.get_mut(self.oldest) {
-            *oldest = Some(tail);
+    /// What is remembered for a tail.
+    fn find(&self, key: &TailKey) -> Option<V> {
+        let known = self.0.get(Self::place(key))?.as_ref()?;
+        (known.key == *key && known.ns.event() == known.event).then_some(known.value)
+    }
+
+    /// Remembers that a mount of `sem`'s namespace has a tail, and returns the place where.
+    pub(crate) fn remember(&mut self, key: TailKey, sem: &NamespaceSem<'n>, value: V) -> usize {
+        let place = Self::place(&key);
+        if let Some(known) = self.0.get_mut(place) {
+            *known = Some(Known {
+                key,
+                ns: sem.ns,
+                event: sem.event(),
+                value,
+            });
         }
-        self.oldest = self.oldest.wrapping_add(1) % self.recent.len();
+        place
+    }
+
+    /// Remembers another value in a place, if `old` is there.
+    pub(crate) fn replace(&mut self, place: usize, old: V, new: V) {
+        if let Some(Some(known)) = self.0.get_mut(place) {
+            if known.value == old {
+                known.value = new;
+            }
+        }
     }
 }
 
-/// Whether two strings are equal; null is equal to itself.
-///
-/// # Safety
-///
-/// Each must be null or a valid string.
-unsafe fn are_equal(one: *const c_char, other: *const c_char) -> bool {
-    if core::ptr::eq(one, other) {
-        return true;
-    }
-    if one.is_null() || other.is_null() {
-        return false;
-    }
-    // SAFETY: As the caller ensures, both are valid.
-    unsafe { CStr::from_char_ptr(one).to_bytes() == CStr::from_char_ptr(other).to_bytes() }
+/// The tail of a mount.
+pub(crate) enum Tail<V> {
+    /// It was met before.
+    Known(V),
+    /// It was written; and what makes it, if it can be remembered.
+    Written(Option<TailKey>),
+    /// It is not to be shown.
+    Absent,
 }
 
 impl<'s> Mount<'s> {
     /// Writes the mounted directory, and then what stands behind the hyphen of its line, unless that is
     /// among `tails`. If the kernel wrote the line, it stands there whole. Returns where the mounted
-    /// directory ends, which of the tails it has, and the flags, which tell the rest.
+    /// directory ends, and the flags, which tell the rest.
     ///
     /// # Errors
     ///
     /// `ENOMEM` if a callback of the file system says so.
     #[inline]
-    pub(super) fn put_strings(
+    pub(super) fn put_strings<V: Copy + PartialEq>(
         &self,
         seq: &mut Seq<'_>,
         options: Options,
         extent: Extent,
-        tails: &mut Tails<'s>,
-    ) -> Result<(usize, u32, Flags)> {
+        tails: &Tails<'_, V>,
+    ) -> Result<(usize, Tail<V>, Flags)> {
         let flags = self.flags();
         if extent == Extent::Least {
-            return Ok((seq.position(), u32::MAX, flags));
+            return Ok((seq.position(), Tail::Absent, flags));
         }
         let bounded = extent == Extent::Bounded;
         if options.kernel_lines && !bounded {
@@ -308,7 +336,7 @@ impl<'s> Mount<'s> {
             let begin = seq.position();
             if self.put_kernel_line(seq, self.sem.root(), trim)? {
                 let flags = flags.with(Flags::KERNEL_LINE, true);
-                return Ok((begin, tails.add(), flags));
+                return Ok((begin, Tail::Written(None), flags));
             }
         }
         if bounded {
@@ -319,18 +347,16 @@ impl<'s> Mount<'s> {
         let root_end = seq.position();
         if bounded {
             self.put_tail(seq, true)?;
-            return Ok((root_end, tails.add(), flags));
+            return Ok((root_end, Tail::Written(None), flags));
         }
-        let mut tail = self.tail();
-        if let Some(known) = self.find_tail(&tail, tails) {
-            return Ok((root_end, known, flags));
+        let key = self.tail_key();
+        if let Some(known) = key.as_ref().and_then(|key| tails.find(key)) {
+            return Ok((root_end, Tail::Known(known), flags));
         }
         if !(options.labels && self.put_kernel_tail(seq, flags)?) {
             self.put_tail(seq, false)?;
         }
-        tail.number = tails.add();
-        tails.remember(tail);
-        Ok((root_end, tail.number, flags))
+        Ok((root_end, Tail::Written(key), flags))
     }
 
     /// Lets the kernel write the tail, and says whether it did.
@@ -350,39 +376,37 @@ impl<'s> Mount<'s> {
         self.put_kernel_line(seq, root, trim_to_tail)
     }
 
-    /// What makes its tail.
-    fn tail(&self) -> Tail {
-        let sb = member!(self, mnt.mnt_sb);
+    /// What makes its tail; `None` if that cannot be told.
+    fn tail_key(&self) -> Option<TailKey> {
+        let (sb, devname) = (member!(self, mnt.mnt_sb), member!(self, mnt_devname));
         // SAFETY: A mount has a super block while it is there, with operations and a type, whose name
         // is constant.
-        let is_same_on_all = unsafe {
-            let has_devname = (*read_once(&raw const (*sb).s_op)).show_devname.is_some();
-            let name = CStr::from_char_ptr((*read_once(&raw const (*sb).s_type)).name);
-            !has_devname && SAME_ON_ALL_DIRECTORIES.contains(&name.to_bytes())
+        let (dev, has_own_devname, name) = unsafe {
+            (
+                read_once(&raw const (*sb).s_dev),
+                (*read_once(&raw const (*sb).s_op)).show_devname.is_some(),
+                CStr::from_char_ptr((*read_once(&raw const (*sb).s_type)).name),
+            )
         };
-        Tail {
-            number: u32::MAX,
-            sb,
-            root: if is_same_on_all {
-                core::ptr::null_mut()
-            } else {
-                member!(self, mnt.mnt_root)
-            },
-            devname: member!(self, mnt_devname),
+        if has_own_devname || devname.is_null() {
+            return None;
         }
-    }
-
-    /// The number of the one that is the same.
-    fn find_tail(&self, tail: &Tail, tails: &Tails<'s>) -> Option<u32> {
-        let is_it = |known: &&Tail| {
-            core::ptr::eq(known.sb, tail.sb)
-                && core::ptr::eq(known.root, tail.root)
-                // SAFETY: Each is null or a name that belongs to a mount, is constant, and stays
-                // while the semaphore is held, as it has been since the first was remembered.
-                && unsafe { are_equal(known.devname, tail.devname) }
+        // SAFETY: The name belongs to the mount and is constant.
+        let devname = unsafe { CStr::from_char_ptr(devname) }.to_bytes();
+        let mut key = TailKey {
+            sb: sb.addr(),
+            dev,
+            root: if SAME_ON_ALL_DIRECTORIES.contains(&name.to_bytes()) {
+                0
+            } else {
+                member!(self, mnt.mnt_root).addr()
+            },
+            devname: [0; 32],
         };
-        let known = tails.recent.iter().flatten().find(is_it)?;
-        Some(known.number)
+        key.devname
+            .get_mut(..devname.len())?
+            .copy_from_slice(devname);
+        Some(key)
     }
 
     /// Lets the kernel write the line, as a process with that root sees it, and `edit` it; says
