@@ -28,6 +28,7 @@ use crate::{
             Box,
             Vec, //
         },
+        mount::Flags,
         namespace::{
             Detail,
             NsId, //
@@ -251,6 +252,10 @@ struct Scratch {
     sets: [Kept<u32>; SETS],
     root: Kept<Root>,
     cgroup: Kept<PathId>,
+    /// What mount records begin with, by the namespace.
+    mount: Kept<u32>,
+    /// The options of mounts.
+    options: Kept<Flags>,
 }
 
 /// What is shown of a root: its path, and whether it is another one than that of the mount namespace.
@@ -283,6 +288,8 @@ impl Renderer {
                 sets: [const { Kept::new() }; SETS],
                 root: Kept::new(),
                 cgroup: Kept::new(),
+                mount: Kept::new(),
+                options: Kept::new(),
             },
             snapshot,
             counts,
@@ -646,6 +653,7 @@ impl RecordWriter<'_> {
             sets,
             root: kept_root,
             cgroup: kept_cgroup,
+            ..
         } = scratch;
         // CAST: An index into memory.
         if let Some(kept) = sets.get_mut(task.set as usize % SETS) {
@@ -673,10 +681,12 @@ impl RecordWriter<'_> {
     /// C: `show_mountinfo()` in [`fs/proc_namespace.c`](srctree/fs/proc_namespace.c), behind what is
     /// put before its line.
     fn render_mount(&self, mount: &MountRecord, scratch: &mut Scratch, to: &mut Window) {
-        let ns = self.snapshot.namespaces().get(mount.ns);
-        to.push(b"mount ");
-        ns.map(|ns| ns.id).put(to);
-        to.push(b" ");
+        scratch.mount.put(mount.ns, to, |to| {
+            let ns = self.snapshot.namespaces().get(mount.ns);
+            to.push(b"mount ");
+            ns.map(|ns| ns.id).put(to);
+            to.push(b" ");
+        });
         mount.id.put(to);
         to.push(match mount.reach {
             Reach::Root => b" root ".as_slice(),
@@ -713,10 +723,12 @@ impl RecordWriter<'_> {
         if point.is_cut() {
             to.push(CUT);
         }
-        to.push(b" ");
-        for option in mount.flags.options() {
-            to.push(option);
-        }
+        scratch.options.put(mount.flags, to, |to| {
+            to.push(b" ");
+            for option in mount.flags.options() {
+                to.push(option);
+            }
+        });
         if mount.flags.is_shared() {
             to.push(b" shared:");
             mount.group.put(to);

@@ -358,6 +358,9 @@ impl Snapshot {
         let collector = Collector::new(&mut self.tasks, &mut self.strings, budget, filter)?;
         let Some(nr) = query.upid.map(|upid| upid.nr).or(query.pid) else {
             collector.collect_all(self.uptime)?;
+            if show.ns {
+                self.tasks.count(filter.ns, budget)?;
+            }
             return Ok(None);
         };
         let root = collector.collect_one(nr, upid_ns)?;

@@ -357,7 +357,7 @@ pub(crate) struct Tasks {
     /// The mounts that the roots are on.
     mounts: Ancestry,
     cgroups: Ancestry,
-    /// How many processes are in each namespace, once all were visited.
+    /// How many processes are in each namespace, once they are counted.
     counts: Interner<Count>,
 }
 
@@ -465,8 +465,7 @@ impl<'a> Collector<'a> {
                 break;
             }
         }
-        self.add_unlisted(now)?;
-        self.tasks.count(self.budget)
+        self.add_unlisted(now)
     }
 
     /// Visits one process or thread alone: the one with the number `nr` in the pid namespace `ns`, or
@@ -960,7 +959,7 @@ impl Tasks {
         }
     }
 
-    /// How many processes are in a namespace; only after [`Collector::collect_all`].
+    /// How many processes are in a namespace; only after [`Tasks::count`].
     pub(super) fn count_in(&self, ns: NsId) -> u32 {
         let index = self.counts.find(&ns.id());
         let count = index.and_then(|index| self.counts.items().get(index));
@@ -1060,10 +1059,15 @@ impl Tasks {
         Ok(())
     }
 
-    /// Counts the processes in each namespace.
-    fn count(&mut self, budget: &Budget) -> Result {
+    /// Counts the processes in each namespace, or in `only` one, once all processes were visited.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn count(&mut self, only: Option<NsId>, budget: &Budget) -> Result {
+        let is_counted = |ns: &NsId| only.is_none_or(|only| only == *ns);
         for set in self.sets.items().iter() {
-            for ns in set.set.own().into_iter().flatten() {
+            for ns in set.set.own().into_iter().flatten().filter(is_counted) {
                 let ns = ns.id();
                 let index = self
                     .counts

@@ -471,14 +471,11 @@ impl<'s> Mount<'s> {
     ) -> Result<Option<Written<V>>> {
         let (parent, point) = (member!(self, mnt_parent), member!(self, mnt_mountpoint));
         let wanted = root.map(|root| root.as_raw().dentry.cast_const());
-        let way = {
-            let _rcu = rcu::read_lock();
-            // SAFETY: A mount has a parent, at least itself, and a mount point on it, while the
-            // semaphore is held.
-            unsafe {
-                let top = read_once(&raw const (*parent).mnt.mnt_root);
-                names.write(point, top, wanted)
-            }
+        // SAFETY: A mount has a parent, at least itself, and references to its root and to its mount
+        // point on the parent, while the semaphore is held.
+        let way = unsafe {
+            let top = read_once(&raw const (*parent).mnt.mnt_root);
+            names.write(point, top, wanted)
         };
         let begin = seq.position();
         seq.put(names.as_bytes());
@@ -669,7 +666,7 @@ impl<'g> MountNode<'g> {
             ptr: parent,
             _rcu: PhantomData,
         };
-        // SAFETY: As just said; the RCU read lock is held.
+        // SAFETY: As just said, under the RCU read lock.
         let way = unsafe { names.write(point, parent.root(), None) };
         Some((parent, way))
     }

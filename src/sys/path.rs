@@ -317,7 +317,8 @@ impl NameBuf {
     ///
     /// # Safety
     ///
-    /// The RCU read lock must be held, and `dentry` and `top` not be freed before it is dropped.
+    /// `dentry` must not be freed meanwhile: there is a reference to it, or the RCU read lock has been
+    /// held since there was one. `top` is only compared.
     pub(super) unsafe fn write(
         &mut self,
         dentry: *const bindings::dentry,
@@ -338,18 +339,20 @@ impl NameBuf {
             // Not before it is needed: most mount points are the root of the mount below.
             lock.get_or_insert_with(RenameLock::lock);
             if steps > 0 {
-                // SAFETY: The directory is valid, as its successor, which has a reference to it.
+                // SAFETY: The directory is valid, as `parent` below.
                 let flags = unsafe { read_once(&raw const (*dentry).d_flags) };
                 has_mount_point |= flags & bindings::DCACHE_MOUNTED != 0;
             }
-            // SAFETY: A dentry holds a reference to its parent, which `rename_lock` keeps the same;
-            // both are freed through RCU.
+            // SAFETY: A dentry holds a reference to its parent, which `rename_lock` keeps the same, for
+            // as long as there is a reference to itself. Without one, the RCU read lock is held, through
+            // which both are freed.
             let parent = unsafe { read_once(&raw const (*dentry).d_parent) };
             if ptr::eq(parent, dentry) {
                 self.0.clear();
                 break WayUp::Escaped;
             }
-            // SAFETY: While `rename_lock` is held, the name stays and is that long.
+            // SAFETY: While `rename_lock` is held, the name stays and is that long. It is freed with the
+            // dentry.
             let name = unsafe {
                 let name = (*dentry).d_name.name.cast::<u8>();
                 slice::from_raw_parts(name, (*dentry).d_name.len as usize)

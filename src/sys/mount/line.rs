@@ -51,7 +51,7 @@ const MOUNT_FLAGS: [bindings::mount_flags; 8] = [
 ];
 
 /// What `mountinfo` shows of a mount's flags, and of what kind of peers it has.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq)]
 pub(crate) struct Flags(u16);
 
 impl Flags {
