@@ -254,8 +254,8 @@ struct Scratch {
     cgroup: Kept<PathId>,
     /// What mount records begin with, by the namespace.
     mount: Kept<u32>,
-    /// The options of mounts.
-    options: Kept<Flags>,
+    /// The options of mounts, in the place that [`Flags::mix`] says.
+    options: [Kept<Flags>; OPTIONS],
 }
 
 /// What is shown of a root: its path, and whether it is another one than that of the mount namespace.
@@ -289,7 +289,7 @@ impl Renderer {
                 root: Kept::new(),
                 cgroup: Kept::new(),
                 mount: Kept::new(),
-                options: Kept::new(),
+                options: [const { Kept::new() }; OPTIONS],
             },
             snapshot,
             counts,
@@ -448,6 +448,9 @@ impl Renderer {
 
 /// Sets of namespaces that are kept spelled at the same time.
 const SETS: usize = 16;
+
+/// Options of mounts that are kept spelled at the same time.
+const OPTIONS: usize = 16;
 
 /// The longest text that is kept spelled, in bytes. The fields of a set have ten keys of up to 18
 /// characters, and numbers of up to ten.
@@ -723,12 +726,14 @@ impl RecordWriter<'_> {
         if point.is_cut() {
             to.push(CUT);
         }
-        scratch.options.put(mount.flags, to, |to| {
-            to.push(b" ");
-            for option in mount.flags.options() {
-                to.push(option);
-            }
-        });
+        if let Some(kept) = scratch.options.get_mut(mount.flags.mix() % OPTIONS) {
+            kept.put(mount.flags, to, |to| {
+                to.push(b" ");
+                for option in mount.flags.options() {
+                    to.push(option);
+                }
+            });
+        }
         if mount.flags.is_shared() {
             to.push(b" shared:");
             mount.group.put(to);

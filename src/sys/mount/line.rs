@@ -81,6 +81,11 @@ impl Flags {
         self.0 & flag != 0
     }
 
+    /// A number that differs for most of those that many mounts have.
+    pub(crate) fn mix(self) -> usize {
+        usize::from(self.0 ^ self.0 >> 4)
+    }
+
     /// The parts of the field of options, in their order.
     pub(crate) fn options(self) -> impl Iterator<Item = &'static [u8]> {
         let first: &'static [u8] = if self.has(1) { b"ro" } else { b"rw" };
@@ -213,9 +218,10 @@ fn cut_out(bytes: &mut [u8], begin: usize, end: usize, len: usize) -> usize {
     kept
 }
 
-/// The file systems that have the same options on whatever directory of them is mounted: their
-/// `show_options()` look at the super block alone. Of others that is not known; of btrfs it is not so.
-const SAME_ON_ALL_DIRECTORIES: [&[u8]; 4] = [b"ext4", b"overlay", b"tmpfs", b"xfs"];
+/// The file systems that have the same options on whatever directory of them is mounted, by their
+/// `super_block::s_magic`: tmpfs, overlay, ext4 (and ext2), xfs. Their `show_options()` look at the super
+/// block alone. Of others that is not known; of btrfs it is not so. C: `include/uapi/linux/magic.h`.
+const SAME_ON_ALL_DIRECTORIES: [c_ulong; 4] = [0x0102_1994, 0x794c_7630, 0xef53, 0x5846_5342];
 
 /// What makes the tail of a mount. It is made of addresses: never print it.
 #[derive(Clone, Copy, PartialEq)]
@@ -224,8 +230,8 @@ pub(crate) struct TailKey {
     dev: u32,
     /// The mounted directory; 0 if it does not matter.
     root: usize,
-    /// NULs behind the end.
-    devname: [u8; 32],
+    /// The source's bytes, and NULs behind.
+    devname: u128,
 }
 
 /// The tails that were met while mount lists were read, with a `V` for each: many mounts have the same
@@ -379,34 +385,43 @@ impl<'s> Mount<'s> {
     /// What makes its tail; `None` if that cannot be told.
     fn tail_key(&self) -> Option<TailKey> {
         let (sb, devname) = (member!(self, mnt.mnt_sb), member!(self, mnt_devname));
-        // SAFETY: A mount has a super block while it is there, with operations and a type, whose name
-        // is constant.
-        let (dev, has_own_devname, name) = unsafe {
+        // SAFETY: A mount has a super block while it is there, whose operations are constant.
+        let (dev, magic, has_own_devname) = unsafe {
             (
                 read_once(&raw const (*sb).s_dev),
+                read_once(&raw const (*sb).s_magic),
                 (*read_once(&raw const (*sb).s_op)).show_devname.is_some(),
-                CStr::from_char_ptr((*read_once(&raw const (*sb).s_type)).name),
             )
         };
         if has_own_devname || devname.is_null() {
             return None;
         }
-        // SAFETY: The name belongs to the mount and is constant.
-        let devname = unsafe { CStr::from_char_ptr(devname) }.to_bytes();
-        let mut key = TailKey {
+        let mut name = 0_u128;
+        let mut shift = 0;
+        loop {
+            // SAFETY: The name belongs to the mount and is constant. It has not ended before.
+            let byte = unsafe { devname.cast::<u8>().add(shift / 8).read() };
+            if byte == 0 {
+                break;
+            }
+            if shift == 128 {
+                // It is longer than a key has room for.
+                return None;
+            }
+            name |= u128::from(byte) << shift;
+            shift = shift.wrapping_add(8);
+        }
+        let is_same_on_all = SAME_ON_ALL_DIRECTORIES.contains(&magic);
+        Some(TailKey {
             sb: sb.addr(),
             dev,
-            root: if SAME_ON_ALL_DIRECTORIES.contains(&name.to_bytes()) {
+            root: if is_same_on_all {
                 0
             } else {
                 member!(self, mnt.mnt_root).addr()
             },
-            devname: [0; 32],
-        };
-        key.devname
-            .get_mut(..devname.len())?
-            .copy_from_slice(devname);
-        Some(key)
+            devname: name,
+        })
     }
 
     /// Lets the kernel write the line, as a process with that root sees it, and `edit` it; says
