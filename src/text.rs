@@ -29,7 +29,9 @@ impl Decimal {
         for octet in this.octets.iter_mut().rev() {
             let digits = eight_digits(rest % 100_000_000);
             rest /= 100_000_000;
-            *octet = (digits + u64::from_ne_bytes([b'0'; 8])).to_le_bytes();
+            // In each byte there is room for the sum.
+            let ascii = digits.wrapping_add(u64::from_ne_bytes([b'0'; 8]));
+            *octet = ascii.to_le_bytes();
             this.start = this.start.wrapping_sub(8);
             if rest == 0 {
                 // CAST: Eight at most. The last digit stands in any case.
@@ -53,14 +55,16 @@ impl Decimal {
 /// found at once: the number is split in two, these in two again, and so on, side by side.
 #[inline]
 fn eight_digits(number: u64) -> u64 {
+    // No lane is ever left, so that nothing wraps around.
     // Two numbers below 10,000, in 32 bits each.
     let two = (number / 10_000) | (number % 10_000) << 32;
     // 10,486 / 2^20 is 1/100, as exactly as numbers below 10,000 need.
-    let hundreds = ((two * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let four = hundreds | (two - hundreds * 100) << 16;
+    let hundreds = (two.wrapping_mul(10_486) >> 20) & 0x0000_007f_0000_007f;
+    // Four below 100, in 16 bits each.
+    let four = hundreds | two.wrapping_sub(hundreds.wrapping_mul(100)) << 16;
     // And 103 / 2^10 is 1/10, as exactly as numbers below 100 need.
-    let tens = ((four * 103) >> 10) & 0x000f_000f_000f_000f;
-    tens | (four - tens * 10) << 8
+    let tens = (four.wrapping_mul(103) >> 10) & 0x000f_000f_000f_000f;
+    tens | four.wrapping_sub(tens.wrapping_mul(10)) << 8
 }
 
 /// A byte as a backslash and three octal digits.

@@ -103,10 +103,13 @@ def _bench(sizes: Sizes) -> None:
 def main() -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(description="Measures nsinspect on the running kernel.")
+    parser.add_argument("--count", action="store_true", help="the clock counts instructions")
     parser.add_argument("--quick", action="store_true", help="small scenes, few rounds")
     parser.add_argument("--profile", action="store_true", help="profile reads instead")
     parser.add_argument("--base", type=Path, metavar="KO", help="compare with this build of the module")
     options = parser.parse_args()
+    if options.count:
+        print("instructions are counted: a millisecond is a million of them", flush=True)
     sizes = measure.QUICK if options.quick else measure.ALL
     if options.profile:
         profiling.profile(RESULTS)

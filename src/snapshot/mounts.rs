@@ -584,18 +584,22 @@ impl<'a> MountLists<'a> {
         let mut next = 0;
         self.batch_tails.clear();
         // CAST: There are no more than an index can say.
-        let first = self.entries.len().wrapping_sub(self.batch.len()) as u32;
-        let kept = |index| {
-            let entry = self.entries.get(index);
-            entry.is_some_and(|entry| entry.is_kept)
-        };
-        let is_kept = (first..self.entries.len() as u32).filter(|index| kept(*index));
-        let mut record = records.len().wrapping_sub(is_kept.count()) as u32;
-        for ((index, mount), at) in (first..).zip(&self.batch).zip(0..) {
+        let mut index = self.entries.len().wrapping_sub(self.batch.len()) as u32;
+        let is_kept = |mount: &&BatchMount| !matches!(mount.tail, BatchTail::Absent);
+        let kept = self
+            .batch
+            .iter()
+            .filter(is_kept)
+            .fold(0, |n: usize, _| n.wrapping_add(1));
+        let mut record = records.len().wrapping_sub(kept) as u32;
+        for mount in &self.batch {
+            // There is one of each mount before.
+            let at = self.batch_tails.len();
             let written = mount.strings;
             let Some(entry) = self.entries.get_mut(index) else {
                 break;
             };
+            index = index.wrapping_add(1);
             next = entry.id.saturating_add(1);
             entry.point = strings.append(self.buf.get(written.point()), budget)?;
             let tail = match mount.tail {
