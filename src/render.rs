@@ -715,7 +715,7 @@ impl RecordWriter<'_> {
         to.push(b":");
         minor.put(to);
         to.push(b" ");
-        to.push(self.snapshot.bytes(mount.root));
+        to.push(self.snapshot.string(mount.root));
         to.push(b" ");
         let point = scratch.spell(self.snapshot, mount.point);
         if point.is_plain() {

@@ -68,7 +68,6 @@ pub(crate) use paths::{
 use store::{
     ChunkedVec,
     HashKey,
-    Span,
     StringId,
     StringPool, //
 };
@@ -280,7 +279,7 @@ impl Snapshot {
             namespaces: ChunkedVec::new(4),
             mounts: ChunkedVec::new(16),
             strings: StringPool::new(key),
-            paths: PathTree::new(),
+            paths: PathTree::new(key),
         };
         Ok(Box::new(this, memory::charged())?)
     }
@@ -469,11 +468,6 @@ impl Snapshot {
     /// The bytes of a string.
     pub(crate) fn string(&self, string: StringId) -> &[u8] {
         self.strings.get(string)
-    }
-
-    /// The bytes that stand somewhere.
-    pub(crate) fn bytes(&self, span: Span) -> &[u8] {
-        self.strings.bytes(span)
     }
 
     /// Spells a path.

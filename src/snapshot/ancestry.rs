@@ -254,9 +254,9 @@ impl Ancestry {
                     WayUp::AtRoot if link.parent == TOP => PathId::TOP,
                     WayUp::AtRoot => {
                         let parent = parent.unwrap_or(PathId::UNKNOWN);
-                        tree.add(parent, name, strings, budget)?
+                        tree.add_span(parent, name, strings, budget)?.0
                     }
-                    WayUp::Cut => tree.add(PathId::UNKNOWN, name, strings, budget)?,
+                    WayUp::Cut => tree.add_span(PathId::UNKNOWN, name, strings, budget)?.0,
                 };
                 if let Some(place) = paths.get_mut(index) {
                     *place = path;

@@ -124,7 +124,7 @@ pub(crate) struct MountRecord {
     /// Where it is mounted, as seen from the root of the namespace.
     pub(crate) point: PathId,
     /// The directory that is mounted, escaped.
-    pub(crate) root: Span,
+    pub(crate) root: StringId,
     /// Type, source and options of the file system; or the whole line, if the kernel wrote that.
     pub(crate) tail: StringId,
     pub(crate) flags: Flags,
@@ -148,7 +148,7 @@ struct Entry {
     above: u32,
     /// Whether it is shown.
     is_kept: bool,
-    /// The mount point, as seen from the root of the mount that it is on.
+    /// The mount point, as seen from the root of the mount that it is on; a slash may stand before it.
     point: Span,
     path: PathId,
     way: WayUp,
@@ -260,7 +260,14 @@ pub(super) struct MountLists<'a> {
     batch_tails: Vec<StringId>,
     tails: Tails<'a, TailAt>,
     /// The mounted directory of most mounts.
-    top: Option<Span>,
+    top: Option<StringId>,
+    /// The parent that was looked for last, and which entry it is: many mounts have the same as the one
+    /// before.
+    last_parent: (u64, u32),
+    /// So many entries at the beginning come behind the ones that they are mounted on. What is to be
+    /// known of them is known.
+    in_order: u32,
+    has_mount_points: bool,
 }
 
 /// The strings of a mount of a batch.
@@ -349,6 +356,9 @@ impl<'a> MountLists<'a> {
             batch_tails: Vec::with_capacity(BATCH, charged())?,
             tails: Tails::new()?,
             top: None,
+            last_parent: (0, NONE),
+            in_order: 0,
+            has_mount_points: false,
         })
     }
 
@@ -379,6 +389,9 @@ impl<'a> MountLists<'a> {
         let head = loop {
             self.entries.clear();
             self.order.clear();
+            self.last_parent = (0, NONE);
+            self.in_order = 0;
+            self.has_mount_points = false;
             records.truncate(begin);
             if self.options.propagate_from {
                 let masters = Ancestry::new(self.key);
@@ -386,7 +399,8 @@ impl<'a> MountLists<'a> {
             }
             let may_repeat = repeats < MAX_REPEATS;
             let limits = (in_vain, may_repeat);
-            match self.read_once((namespace, mnt), ns, records, strings, limits)? {
+            let names = (&mut *strings, &mut *tree);
+            match self.read_once((namespace, mnt), ns, records, names, limits)? {
                 Some(head) => break head,
                 None => {
                     repeats = repeats.saturating_add(1);
@@ -405,7 +419,7 @@ impl<'a> MountLists<'a> {
         (namespace, mnt): (&Namespace, MntNamespace<'a>),
         ns: u32,
         records: &mut ChunkedVec<MountRecord>,
-        strings: &mut StringPool,
+        (strings, tree): (&mut StringPool, &mut PathTree),
         (in_vain, may_repeat): (usize, bool),
     ) -> Result<Option<ListHead>> {
         let mut head = None;
@@ -452,7 +466,7 @@ impl<'a> MountLists<'a> {
                 continue;
             }
             extent = Extent::All;
-            from = self.add_strings(records, strings)?.max(from);
+            from = self.add_strings(records, strings, tree)?.max(from);
             // Others may add to the list for as long as it is read.
             let is_enough = head.is_torn && self.entries.len() >= len;
             if matches!(end, BatchEnd::List) || is_enough || self.entries.len() >= self.max_mounts {
@@ -557,7 +571,7 @@ impl<'a> MountLists<'a> {
                     master: master.map_or(0, |master| master.group()),
                     propagate_from: 0,
                     point: PathId::UNKNOWN,
-                    root: Span::EMPTY,
+                    root: StringId::EMPTY,
                     tail: StringId::EMPTY,
                     flags,
                     reach: Reach::Outside,
@@ -579,6 +593,7 @@ impl<'a> MountLists<'a> {
         &mut self,
         records: &mut ChunkedVec<MountRecord>,
         strings: &mut StringPool,
+        tree: &mut PathTree,
     ) -> Result<u64> {
         let budget = self.budget;
         let mut next = 0;
@@ -596,12 +611,6 @@ impl<'a> MountLists<'a> {
             // There is one of each mount before.
             let at = self.batch_tails.len();
             let written = mount.strings;
-            let Some(entry) = self.entries.get_mut(index) else {
-                break;
-            };
-            index = index.wrapping_add(1);
-            next = entry.id.saturating_add(1);
-            entry.point = strings.append(self.buf.get(written.point()), budget)?;
             let tail = match mount.tail {
                 BatchTail::At(TailAt::Pool(tail)) => tail,
                 BatchTail::At(TailAt::Batch(other)) => {
@@ -620,76 +629,70 @@ impl<'a> MountLists<'a> {
             };
             // There is room for one of each mount.
             let _ = self.batch_tails.push_within_capacity(tail);
-            if !entry.is_kept {
-                continue;
+            if !matches!(mount.tail, BatchTail::Absent) {
+                if let Some(record) = records.get_mut(record) {
+                    let root = self.buf.get(written.root());
+                    record.root = add_root(&mut self.top, root, strings, budget)?;
+                    record.tail = tail;
+                }
+                record = record.wrapping_add(1);
             }
-            if let Some(record) = records.get_mut(record) {
-                let root = self.buf.get(written.root());
-                record.root = add_root(&mut self.top, root, strings, budget)?;
-                record.tail = tail;
+            let Some(entry) = self.entries.get(index) else {
+                break;
+            };
+            next = entry.id.saturating_add(1);
+            self.has_mount_points |= entry.has_mount_point;
+            let parent = entry.parent;
+            let point = self.buf.get(written.point());
+            let mut above = NONE;
+            if self.in_order == index {
+                if parent != self.last_parent.0 {
+                    let found = find(&self.entries, parent).unwrap_or(NONE);
+                    self.last_parent = (parent, found);
+                }
+                above = self.last_parent.1;
             }
-            record = record.saturating_add(1);
+            if above <= index {
+                let add = |from| tree.add(from, point, strings, budget);
+                find_path(&mut self.entries, index, above, add)?;
+                self.in_order = index.wrapping_add(1);
+            } else if let Some(entry) = self.entries.get_mut(index) {
+                entry.point = strings.append(point, budget)?;
+            }
+            index = index.wrapping_add(1);
         }
         Ok(next)
     }
 
-    /// The entry of the mount with an id: they are in ascending order.
-    fn find(&self, id: u64) -> Option<u32> {
-        let mut from = 0_u32;
-        // CAST: There are no more than an index can say.
-        let mut to = self.entries.len() as u32;
-        while from < to {
-            let middle = from.wrapping_add(to.wrapping_sub(from) / 2);
-            if self.entries.get(middle)?.id < id {
-                from = middle.saturating_add(1);
-            } else {
-                to = middle;
-            }
-        }
-        self.entries.get(from).filter(|entry| entry.id == id)?;
-        Some(from)
-    }
-
-    /// Finds out where each mount is mounted, and who can get there.
+    /// Finds out where the mounts are mounted of which that is not known yet, and who can get there.
     fn find_paths(&mut self, strings: &mut StringPool, tree: &mut PathTree) -> Result {
+        let budget = self.budget;
         // CAST: There are no more than an index can say.
         let len = self.entries.len() as u32;
-        // Many have the same parent as the one before, and most come after it.
-        let mut last = (0, NONE);
-        // So many come before the first that does not.
-        let mut in_order = None;
-        let mut has_mount_points = false;
-        for index in 0..len {
-            check_alive(index)?;
-            let Some(parent) = self.entries.get(index).map(|entry| entry.parent) else {
-                break;
-            };
-            if parent != last.0 {
-                last = (parent, self.find(parent).unwrap_or(NONE));
+        if self.in_order < len {
+            for index in self.in_order..len {
+                check_alive(index)?;
+                let parent = self.entries.get(index).map_or(0, |entry| entry.parent);
+                let above = find(&self.entries, parent).unwrap_or(NONE);
+                if let Some(entry) = self.entries.get_mut(index) {
+                    entry.above = above;
+                }
             }
-            let above = last.1;
-            if let Some(entry) = self.entries.get_mut(index) {
-                entry.above = above;
-                has_mount_points |= entry.has_mount_point;
-            }
-            if above != NONE && above > index {
-                in_order = in_order.or(Some(index));
-            }
-            if in_order.is_none() {
-                self.find_path(index, strings, tree)?;
-            }
-        }
-        if let Some(done) = in_order {
             self.find_order()?;
             for at in 0..len {
                 check_alive(at)?;
                 let index = self.in_order(at);
-                if index >= done {
-                    self.find_path(index, strings, tree)?;
+                if index < self.in_order {
+                    continue;
+                }
+                if let Some(entry) = self.entries.get(index) {
+                    let (above, point) = (entry.above, entry.point);
+                    let add = |from| tree.add_span(from, point, strings, budget);
+                    find_path(&mut self.entries, index, above, add)?;
                 }
             }
         }
-        if has_mount_points {
+        if self.has_mount_points {
             self.find_covered(strings)?;
         }
         Ok(())
@@ -721,52 +724,6 @@ impl<'a> MountLists<'a> {
             })?;
         }
         climb.release(budget);
-        Ok(())
-    }
-
-    /// Finds out where a mount is mounted, once that is known of the one that it is mounted on, and
-    /// what follows from that, unless a directory is covered.
-    fn find_path(&mut self, index: u32, strings: &mut StringPool, tree: &mut PathTree) -> Result {
-        let Some(entry) = self.entries.get(index) else {
-            return Ok(());
-        };
-        let is_top = entry.above == index;
-        // In a circle, or below a mount that is not on the list, nothing is known of the parent.
-        let parent = self.entries.get(entry.above).filter(|_| !is_top);
-        let from = match entry.way {
-            WayUp::AtRoot => parent.map_or(PathId::UNKNOWN, |parent| parent.path),
-            WayUp::Escaped | WayUp::Cut => PathId::UNKNOWN,
-        };
-        let path = if is_top && entry.way != WayUp::Escaped {
-            PathId::TOP
-        } else {
-            // The name of one that has escaped is empty.
-            tree.add(from, entry.point, strings, self.budget)?
-        };
-        // The topmost of those that are mounted on the root of the next, down to that of the namespace.
-        let is_ns_root = |entry: &Entry, path: PathId| path == PathId::TOP && !entry.is_overmounted;
-        let is_root = is_ns_root(entry, path);
-        let has_escaped = entry.way == WayUp::Escaped;
-        let on_root = parent.is_some_and(|parent| is_ns_root(parent, parent.path));
-        let is_seen = is_root || !has_escaped && parent.is_some_and(|parent| parent.is_seen);
-        let is_reachable = is_root
-            || parent.is_some_and(|parent| parent.is_reachable) && !(on_root && has_escaped);
-        let is_led_to = is_root || is_seen && parent.is_some_and(|parent| parent.leads_to(path));
-        let is_seen_by_subject = match entry.relation {
-            Relation::Inside => true,
-            Relation::Outside => false,
-            Relation::OnSameMount(is_below) => is_below,
-            Relation::AsParent => {
-                !has_escaped && parent.is_some_and(|parent| parent.is_seen_by_subject)
-            }
-        };
-        if let Some(entry) = self.entries.get_mut(index) {
-            entry.path = path;
-            entry.is_seen = is_seen;
-            entry.is_reachable = is_reachable;
-            entry.is_led_to = is_led_to;
-            entry.is_seen_by_subject = is_seen_by_subject;
-        }
         Ok(())
     }
 
@@ -948,28 +905,100 @@ impl<'a> MountLists<'a> {
     }
 }
 
+/// The entry of the mount with an id: they are in ascending order.
+fn find(entries: &ChunkedVec<Entry>, id: u64) -> Option<u32> {
+    let mut from = 0_u32;
+    // CAST: There are no more than an index can say.
+    let mut to = entries.len() as u32;
+    while from < to {
+        let middle = from.wrapping_add(to.wrapping_sub(from) / 2);
+        if entries.get(middle)?.id < id {
+            from = middle.saturating_add(1);
+        } else {
+            to = middle;
+        }
+    }
+    entries.get(from).filter(|entry| entry.id == id)?;
+    Some(from)
+}
+
+/// Finds out where a mount is mounted, once that is known of the one that it is mounted on, the entry
+/// `above`, and what follows from that, unless a directory is covered. `add` adds the name of the mount
+/// point to a path.
+#[inline]
+fn find_path(
+    entries: &mut ChunkedVec<Entry>,
+    index: u32,
+    above: u32,
+    add: impl FnOnce(PathId) -> Result<(PathId, Span)>,
+) -> Result {
+    let Some(entry) = entries.get(index) else {
+        return Ok(());
+    };
+    let is_top = above == index;
+    // In a circle, or below a mount that is not on the list, nothing is known of the parent.
+    let parent = entries.get(above).filter(|_| !is_top);
+    let from = match entry.way {
+        WayUp::AtRoot => parent.map_or(PathId::UNKNOWN, |parent| parent.path),
+        WayUp::Escaped | WayUp::Cut => PathId::UNKNOWN,
+    };
+    let (path, point) = if is_top && entry.way != WayUp::Escaped {
+        (PathId::TOP, Span::EMPTY)
+    } else {
+        // The name of one that has escaped is empty.
+        add(from)?
+    };
+    // The topmost of those that are mounted on the root of the next, down to that of the namespace.
+    let is_ns_root = |entry: &Entry, path: PathId| path == PathId::TOP && !entry.is_overmounted;
+    let is_root = is_ns_root(entry, path);
+    let has_escaped = entry.way == WayUp::Escaped;
+    let on_root = parent.is_some_and(|parent| is_ns_root(parent, parent.path));
+    let is_seen = is_root || !has_escaped && parent.is_some_and(|parent| parent.is_seen);
+    let is_reachable =
+        is_root || parent.is_some_and(|parent| parent.is_reachable) && !(on_root && has_escaped);
+    let is_led_to = is_root || is_seen && parent.is_some_and(|parent| parent.leads_to(path));
+    let is_seen_by_subject = match entry.relation {
+        Relation::Inside => true,
+        Relation::Outside => false,
+        Relation::OnSameMount(is_below) => is_below,
+        Relation::AsParent => {
+            !has_escaped && parent.is_some_and(|parent| parent.is_seen_by_subject)
+        }
+    };
+    if let Some(entry) = entries.get_mut(index) {
+        entry.above = above;
+        entry.point = point;
+        entry.path = path;
+        entry.is_seen = is_seen;
+        entry.is_reachable = is_reachable;
+        entry.is_led_to = is_led_to;
+        entry.is_seen_by_subject = is_seen_by_subject;
+    }
+    Ok(())
+}
+
 /// Adds the name of a mounted directory: that of most, the `top` of their file system, once.
 fn add_root(
-    top: &mut Option<Span>,
+    top: &mut Option<StringId>,
     name: &[u8],
     strings: &mut StringPool,
     budget: &Budget,
-) -> Result<Span> {
+) -> Result<StringId> {
     if name == b"/" {
         if let Some(top) = *top {
             return Ok(top);
         }
-        let span = strings.append(name, budget)?;
-        *top = Some(span);
-        return Ok(span);
+        let string = strings.add(name, budget)?;
+        *top = Some(string);
+        return Ok(string);
     }
     let Some(end) = end_of_path(name) else {
-        return strings.append(name, budget);
+        return strings.add(name, budget);
     };
     let mut cut = Vec::with_capacity(end.len().saturating_add(CUT.len()), charged())?;
     cut.extend_from_slice(end, charged())?;
     cut.extend_from_slice(CUT, charged())?;
-    strings.append(&cut, budget)
+    strings.add(&cut, budget)
 }
 
 /// Mounts whose device is looked at under one hold of the semaphore.

@@ -8,10 +8,12 @@ use super::{
     budget::Budget,
     store::{
         ChunkedVec,
+        Found,
         HashKey,
         Hasher,
         Interner,
         Keyed,
+        Places,
         Span,
         StringId,
         StringPool, //
@@ -43,20 +45,30 @@ impl PathId {
 struct PathNode {
     parent: PathId,
     name: Span,
+    /// A part of the hash of both.
+    hash: u32,
+    /// Another node of the same path, which has all of it for a name; [`NONE`] if there is none.
+    whole: u32,
     /// How many nodes are above it.
     depth: u8,
     /// None of the names, its own and those above it, has a byte that must be escaped.
     is_plain: bool,
 }
 
-/// The most nodes that a path consists of. What is deeper has all of its path for a name: so a path is
-/// spelled in time that depends on its length in bytes alone.
+/// An index that stands for nothing.
+const NONE: u32 = u32::MAX;
+
+/// The most nodes that a path is spelled of. What is deeper has a second node, whose name is all of the
+/// path: so a path is spelled in time that depends on its length in bytes alone.
 const MAX_DEPTH: u8 = 32;
 
-/// All path names of a snapshot. The bytes of the names are in its pool of strings.
+/// All path names of a snapshot, each node of them once. The bytes of the names are in its pool of
+/// strings.
 pub(crate) struct PathTree {
     /// That of index `i` is the path `i + 2`.
     nodes: ChunkedVec<PathNode>,
+    places: Places,
+    key: HashKey,
     /// Room for a path that is spelled, once that was necessary.
     scratch: Option<PathBuf>,
 }
@@ -66,15 +78,17 @@ const CONSTANTS: u32 = 2;
 
 impl PathTree {
     /// Creates a tree of nothing but its top.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(key: HashKey) -> Self {
         Self {
             nodes: ChunkedVec::new(0),
+            places: Places::new(),
+            key,
             scratch: None,
         }
     }
 
     /// The directory that is reached from another by a name: steps with slashes between, of which
-    /// there can be one more before the first; or nothing at all.
+    /// there can be one more before the first; or nothing at all. Also, where the name stands.
     ///
     /// # Errors
     ///
@@ -83,64 +97,153 @@ impl PathTree {
     pub(super) fn add(
         &mut self,
         from: PathId,
+        name: &[u8],
+        strings: &mut StringPool,
+        budget: &Budget,
+    ) -> Result<(PathId, Span)> {
+        let name = name.strip_prefix(b"/").unwrap_or(name);
+        if name.is_empty() {
+            return Ok((from, Span::EMPTY));
+        }
+        self.reserve(budget)?;
+        let hash = self.hash(from, name);
+        match self.find(from, name, hash, strings) {
+            Some(Found::Index(index)) => Ok(self.at(index)),
+            found => {
+                let span = strings.append(name, budget)?;
+                self.push((from, span, hash), found, strings, budget)
+            }
+        }
+    }
+
+    /// As [`PathTree::add`], of a name that is in the pool.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn add_span(
+        &mut self,
+        from: PathId,
         name: Span,
         strings: &mut StringPool,
         budget: &Budget,
-    ) -> Result<PathId> {
-        if name.is_empty() {
-            return Ok(from);
-        }
-        let bytes = strings.bytes(name);
-        let is_plain = SPECIAL.split(bytes).1.is_none();
-        let name = match bytes {
+    ) -> Result<(PathId, Span)> {
+        let span = match strings.bytes(name) {
+            [] => return Ok((from, Span::EMPTY)),
             [b'/', ..] => name.without_first(),
             _ => name,
         };
-        let above = self.node(from);
+        self.reserve(budget)?;
+        let name = strings.bytes(span);
+        let hash = self.hash(from, name);
+        match self.find(from, name, hash, strings) {
+            Some(Found::Index(index)) => Ok(self.at(index)),
+            found => self.push((from, span, hash), found, strings, budget),
+        }
+    }
+
+    /// Makes room for one more in the table.
+    #[inline]
+    fn reserve(&mut self, budget: &Budget) -> Result {
+        let (nodes, len) = (&self.nodes, self.nodes.len());
+        let hash = |index| Some(nodes.get(index)?.hash.into());
+        self.places
+            .reserve(len.saturating_add(1), budget, len, hash)
+    }
+
+    #[inline]
+    fn hash(&self, from: PathId, name: &[u8]) -> u32 {
+        let hasher = self.key.hasher().with(from.0.into()).with_bytes(name);
+        // CAST: A part of it will do.
+        hasher.finish() as u32
+    }
+
+    #[inline]
+    fn find(&self, from: PathId, name: &[u8], hash: u32, strings: &StringPool) -> Option<Found> {
+        let is_it = |index| {
+            let node = self.nodes.get(index);
+            node.is_some_and(|node| {
+                node.hash == hash && node.parent == from && strings.bytes(node.name) == name
+            })
+        };
+        self.places.find(self.nodes.len(), || hash.into(), is_it)
+    }
+
+    /// The path of a node, and its name.
+    fn at(&self, index: u32) -> (PathId, Span) {
+        let name = self.nodes.get(index).map_or(Span::EMPTY, |node| node.name);
+        (PathId(index.saturating_add(CONSTANTS)), name)
+    }
+
+    /// Adds a node.
+    fn push(
+        &mut self,
+        (parent, name, hash): (PathId, Span, u32),
+        place: Option<Found>,
+        strings: &mut StringPool,
+        budget: &Budget,
+    ) -> Result<(PathId, Span)> {
+        let above = self.node(parent);
         let depth = above.map_or(0, |above| above.depth.saturating_add(1));
+        let is_plain = SPECIAL.split(strings.bytes(name)).1.is_none();
         let node = PathNode {
-            parent: from,
+            parent,
             name,
+            hash,
+            whole: NONE,
             depth,
             is_plain: is_plain && above.is_none_or(|above| above.is_plain),
         };
         let index = self.nodes.add(node, budget)?;
-        if depth >= MAX_DEPTH {
-            self.flatten(index, strings, budget)?;
+        if let Some(Found::Vacant(at)) = place {
+            self.places.set(at, index);
         }
-        Ok(PathId(index.saturating_add(CONSTANTS)))
+        if depth >= MAX_DEPTH {
+            self.add_whole(index, strings, budget)?;
+        }
+        Ok(self.at(index))
     }
 
-    /// Gives a node all of its path, as far as it is shown, for a name.
+    /// Adds a second node for a path, whose name is all of it, as far as it is shown. It is found by no
+    /// name.
     #[cold]
-    fn flatten(&mut self, index: u32, strings: &mut StringPool, budget: &Budget) -> Result {
+    fn add_whole(&mut self, index: u32, strings: &mut StringPool, budget: &Budget) -> Result {
         let mut spelled = match self.scratch.take() {
             Some(scratch) => scratch,
             None => PathBuf::new()?,
         };
-        let path = PathId(index.saturating_add(CONSTANTS));
-        spelled.spell(path, self, strings);
+        spelled.spell(PathId(index.saturating_add(CONSTANTS)), self, strings);
         let name = strings.append(spelled.as_bytes(), budget)?;
         let has_slash = spelled.as_bytes().starts_with(b"/");
-        if let Some(node) = self.nodes.get_mut(index) {
-            node.depth = 0;
-            node.name = if has_slash {
-                name.without_first()
-            } else {
-                name
-            };
-            node.parent = if spelled.is_cut() {
+        let node = PathNode {
+            parent: if spelled.is_cut() {
                 PathId::UNKNOWN
             } else {
                 PathId::TOP
-            };
-        }
+            },
+            name: if has_slash {
+                name.without_first()
+            } else {
+                name
+            },
+            hash: 0,
+            whole: NONE,
+            depth: 0,
+            is_plain: spelled.is_plain(),
+        };
         self.scratch = Some(spelled);
+        let whole = self.nodes.add(node, budget)?;
+        if let Some(node) = self.nodes.get_mut(index) {
+            node.whole = whole;
+        }
         Ok(())
     }
 
+    /// The node to spell a path by.
+    #[inline]
     fn node(&self, path: PathId) -> Option<&PathNode> {
-        self.nodes.get(path.0.checked_sub(CONSTANTS)?)
+        let node = self.nodes.get(path.0.checked_sub(CONSTANTS)?)?;
+        self.nodes.get(node.whole).or(Some(node))
     }
 }
 

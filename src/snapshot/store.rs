@@ -407,9 +407,14 @@ const FEW: usize = 8;
 
 /// An open hash table of indices. It has at least twice as many places as there are items, a power of
 /// two; or none at all as long as there are at most [`FEW`].
-struct Places(Vec<u32>);
+pub(super) struct Places(Vec<u32>);
 
 impl Places {
+    /// Creates a table without places.
+    pub(super) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     /// How many items there can be.
     fn capacity(&self) -> usize {
         (self.0.len() / 2).max(FEW)
@@ -418,7 +423,7 @@ impl Places {
     /// Walks the places for a hash, or all of `len` items: `is_it` says for an index whether that is
     /// it. `None` if it is not there, and there are no places.
     #[inline]
-    fn find(
+    pub(super) fn find(
         &self,
         len: usize,
         hash: impl FnOnce() -> u64,
@@ -447,14 +452,20 @@ impl Places {
     }
 
     /// Puts an index in a vacant place.
-    fn set(&mut self, at: usize, index: u32) {
+    pub(super) fn set(&mut self, at: usize, index: u32) {
         if let Some(place) = self.0.get_mut(at) {
             *place = index;
         }
     }
 
-    /// Makes room for so many items; `hash` is that of the item at an index.
-    fn reserve(
+    /// Makes room for so many items; `hash` is that of the item at an index, of which there are `len`. A
+    /// place that was found before is of no use then.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    #[inline]
+    pub(super) fn reserve(
         &mut self,
         items: usize,
         budget: &Budget,
@@ -464,6 +475,17 @@ impl Places {
         if items <= self.capacity() {
             return Ok(());
         }
+        self.grow(items, budget, len, hash)
+    }
+
+    #[cold]
+    fn grow(
+        &mut self,
+        items: usize,
+        budget: &Budget,
+        len: usize,
+        hash: impl Fn(u32) -> Option<u64>,
+    ) -> Result {
         let old = self.0.len();
         let wanted = items
             .checked_mul(2)
@@ -485,7 +507,7 @@ impl Places {
 }
 
 /// What [`Places::find`] came to.
-enum Found {
+pub(super) enum Found {
     /// The index that was looked for.
     Index(u32),
     /// The place where it would be.
@@ -504,7 +526,7 @@ impl<T: Keyed> Interner<T> {
     pub(super) fn new(room: usize, key: HashKey) -> Self {
         Self {
             items: ChunkedVec::new(room),
-            places: Places(Vec::new()),
+            places: Places::new(),
             key,
         }
     }
@@ -624,11 +646,6 @@ impl Span {
         len: 0,
     };
 
-    /// Whether it is that of no bytes.
-    pub(super) fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
     /// The same but for the first byte.
     pub(super) fn without_first(self) -> Self {
         Self {
@@ -744,7 +761,7 @@ impl StringPool {
         Self {
             bytes: ByteArena::new(),
             strings: ChunkedVec::new(FEW),
-            places: Places(Vec::new()),
+            places: Places::new(),
             key,
         }
     }

@@ -1100,7 +1100,7 @@ impl Tasks {
             };
             // That of one that has escaped is empty.
             let name = strings.span(root.name);
-            let path = tree.add(from, name, strings, budget)?;
+            let (path, _) = tree.add_span(from, name, strings, budget)?;
             self.root_paths.add(path, budget)?;
         }
         Ok(())
