@@ -145,6 +145,7 @@ def unlisted_storm() -> None:
     module.ensure_loaded()
     reads = 0
     found: list[bytes] = []
+    # The number that was given to a process last, after each read.
     newest = set()
     while reads < READS:
         pid = os.fork()
@@ -156,7 +157,8 @@ def unlisted_storm() -> None:
         while os.waitpid(pid, os.WNOHANG) == (0, 0):
             tasks = [line for line in module.read_text().split(b"\n") if line.startswith(b"task ")]
             found += [line for line in tasks if line.endswith(b" unlisted=1")]
-            newest.add(tasks[-1].split()[1])
+            with open("/proc/loadavg", encoding="ascii") as file:
+                newest.add(file.read().split()[-1])
             reads += 1
     check([f"{line!r}" for line in found])
     if len(newest) < READS // 2:
