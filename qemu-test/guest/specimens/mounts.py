@@ -107,6 +107,16 @@ def _options() -> None:
     mount(b"mqueue", _directory(b"mqueue"), b"mqueue")
 
 
+# Each differs from the one before in one place: behind its end, or in its last byte.
+_SOURCES = (b"", b"mqueue", b"mqueue2", b"of sixteen bytes", b"of sixteen bytes, and more", b"of sixteen byte?")
+
+
+def _sources() -> None:
+    """One file system, mounted with many sources."""
+    for number, source in enumerate(_SOURCES):
+        mount(source, _directory(b"sources/%d" % number), b"mqueue")
+
+
 def _binds() -> None:
     bind(_file(b"bound file"), _file(b"file point"))
     bind(_directory(b"dir/sub dir"), _directory(b"dir point"))
@@ -172,6 +182,7 @@ def _everything(userns_pid: int) -> None:
     private_namespace()
     names()
     _options()
+    _sources()
     _overlay()
     stacks()
     propagation()
