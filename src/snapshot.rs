@@ -390,6 +390,7 @@ impl Snapshot {
         let namespaces = sources
             .namespaces
             .collect(|kind, id| (show.ns || kind == Kind::Mnt) && subject.has(id))?;
+        budget.take::<Namespace>(namespaces.len())?;
         self.namespaces.reserve_more(namespaces.len(), budget)?;
         let mut names = NameBuf::new()?;
         let options = Options::of_system(query.propagate_from, sources.kernel_lines);
@@ -442,6 +443,7 @@ impl Snapshot {
             self.namespaces.add(record, budget)?;
         }
         lists.release();
+        budget.give_back::<Namespace>(namespaces.len());
         Ok(())
     }
 
@@ -486,6 +488,7 @@ impl Sources {
     /// The mount namespaces that have a mount of a device.
     fn mnt_namespaces_with(&self, device: Device, budget: &Budget) -> Result<NsIdSet> {
         let namespaces = self.namespaces.collect(|kind, _| kind == Kind::Mnt)?;
+        budget.take::<Namespace>(namespaces.len())?;
         let mut with_device = NsIdSet::new(16, self.key);
         for namespace in &namespaces {
             let (Some(mnt), Some(id)) = (namespace.as_mnt(), namespace.id()) else {
@@ -495,6 +498,7 @@ impl Sources {
                 with_device.find_or_add(id.id(), budget, || id)?;
             }
         }
+        budget.give_back::<Namespace>(namespaces.len());
         Ok(with_device)
     }
 }
