@@ -288,7 +288,7 @@ _CROWD = 5_000
 _PREFIX = "nsinspect: "
 
 
-@test
+@test_with(seconds=300)
 def max_memory() -> None:
     """A read that takes more than max_memory gets EFBIG, and the log says once what would take less."""
     module.ensure_unloaded()
