@@ -17,7 +17,7 @@ import klog
 import module
 import pace
 import programs
-from runner import Failure, check_equal, tell, test, test_with
+from runner import Failure, check_equal, tell, test_with
 from specimens.cgroups import MOUNT, remove
 from specimens.crowd import crowd
 from specimens.piles import trees
