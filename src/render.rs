@@ -151,17 +151,22 @@ impl Value for Escaped<'_> {
     }
 }
 
-/// A path name.
+/// Appends a path name, and the mark if it is cut.
+fn put_path(path: &PathBuf, special: &ByteSet, to: &mut Window) {
+    if path.is_plain() {
+        to.push(path.as_bytes());
+    } else {
+        put_escaped(path.as_bytes(), special, to);
+    }
+    if path.is_cut() {
+        to.push(CUT);
+    }
+}
+
+/// A path name. It is never a hyphen alone: it begins with a slash, unless it is cut and far longer.
 impl Value for PathBuf {
     fn put(&self, to: &mut Window) {
-        match self.as_bytes() {
-            b"" => {}
-            bytes if self.is_plain() => to.push(bytes),
-            bytes => Escaped(bytes).put(to),
-        }
-        if self.is_cut() {
-            to.push(CUT);
-        }
+        put_path(self, &SPECIAL, to);
     }
 }
 
@@ -171,12 +176,12 @@ fn until_nul(bytes: &[u8]) -> Escaped<'_> {
 }
 
 /// One element for each item, with commas between.
-struct List<'a, T, F>(&'a [T], F);
+struct List<I, F>(I, F);
 
-impl<T, F: Fn(&T, &mut Window)> Value for List<'_, T, F> {
+impl<T, I: Iterator<Item = T> + Clone, F: Fn(T, &mut Window)> Value for List<I, F> {
     fn put(&self, to: &mut Window) {
         let mut separator: &[u8] = b"";
-        for item in self.0 {
+        for item in self.0.clone() {
             to.push(separator);
             separator = b",";
             self.1(item, to);
@@ -587,8 +592,8 @@ impl RecordWriter<'_> {
         self.render_numbers(task, levels, false, to);
         fields!(
             to,
-            pgid: List(levels.numbers, |of: &LevelNumbers, to: &mut Window| of.pgid.put(to)),
-            sid: List(levels.numbers, |of: &LevelNumbers, to: &mut Window| of.sid.put(to)),
+            pgid: List(levels.numbers.iter(), |of: &LevelNumbers, to: &mut Window| of.pgid.put(to)),
+            sid: List(levels.numbers.iter(), |of: &LevelNumbers, to: &mut Window| of.sid.put(to)),
             ppid: task.ppid,
             uid: task.uid,
             gid: task.gid,
@@ -636,16 +641,15 @@ impl RecordWriter<'_> {
             to,
             comm: until_nul(&task.comm),
             level: levels.numbers.len().saturating_sub(1) as u64,
+            upid: List(
+                levels.numbers.iter().zip(levels.namespaces),
+                |(of, ns): (&LevelNumbers, &Option<NsId>), to: &mut Window| {
+                    of.nr.put(to);
+                    to.push(b"@");
+                    ns.put(to);
+                }
+            ),
         );
-        to.push(b" upid=");
-        let mut separator: &[u8] = b"";
-        for (of, ns) in levels.numbers.iter().zip(levels.namespaces) {
-            to.push(separator);
-            separator = b",";
-            of.nr.put(to);
-            to.push(b"@");
-            ns.put(to);
-        }
     }
 
     /// The fields that task and thread records end with.
@@ -718,14 +722,7 @@ impl RecordWriter<'_> {
         to.push(self.snapshot.string(mount.root));
         to.push(b" ");
         let point = scratch.spell(self.snapshot, mount.point);
-        if point.is_plain() {
-            to.push(point.as_bytes());
-        } else {
-            put_escaped(point.as_bytes(), &MOUNTINFO_SPECIAL, to);
-        }
-        if point.is_cut() {
-            to.push(CUT);
-        }
+        put_path(point, &MOUNTINFO_SPECIAL, to);
         if let Some(kept) = scratch.options.get_mut(mount.flags.mix() % OPTIONS) {
             kept.put(mount.flags, to, |to| {
                 to.push(b" ");

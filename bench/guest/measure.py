@@ -148,7 +148,8 @@ def account_memory() -> None:
     Path("/sys/fs/cgroup/cgroup.subtree_control").write_text("+memory", encoding="ascii")
 
 
-def _inum(pid: int, kind: str) -> int:
+def inum(pid: int, kind: str) -> int:
+    """The inode number of one of a process's namespaces."""
     return os.stat(f"/proc/{pid}/ns/{kind}").st_ino
 
 
@@ -172,8 +173,8 @@ def contestants(made: Scene) -> list[Contestant]:
         Contestant(TASKS, "query", "show=tasks"),
         Contestant(SPACES, "query", "show=ns"),
         Contestant(PID, "query", f"pid={one}"),
-        Contestant(UPID, "query", f"upid=1@{_inum(one, 'pid')}"),
-        Contestant(NS, "query", f"ns={_inum(one, 'mnt')}"),
+        Contestant(UPID, "query", f"upid=1@{inum(one, 'pid')}"),
+        Contestant(NS, "query", f"ns={inum(one, 'mnt')}"),
         Contestant(BPF, "read", str(_ITERATOR)),
         Contestant(PROCFS, "procfs"),
         Contestant(PROCFS_MOUNTS, "procfs+mountinfo"),

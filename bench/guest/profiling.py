@@ -7,12 +7,12 @@ time that the emulation takes, as the benchmark does.
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 from pathlib import Path
 
 import contest
+import measure
 import scene
 from contest import Contestant
 
@@ -29,7 +29,7 @@ def _reads(made: scene.Scene) -> dict[str, Contestant]:
         "tasks": Contestant("show=tasks", "query", "show=tasks"),
         "mounts": Contestant("show=mounts", "query", "show=mounts"),
         "pid": Contestant("pid=", "query", f"pid={pid}"),
-        "ns": Contestant("ns=", "query", f"ns={os.stat(f'/proc/{pid}/ns/mnt').st_ino}"),
+        "ns": Contestant("ns=", "query", f"ns={measure.inum(pid, 'mnt')}"),
     }
 
 

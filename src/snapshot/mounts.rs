@@ -31,7 +31,8 @@ use super::{
         Keyed,
         Span,
         StringId,
-        StringPool, //
+        StringPool,
+        NONE, //
     },
 };
 use crate::{
@@ -179,9 +180,6 @@ impl Entry {
         self.is_led_to && (path == self.path || !self.is_overmounted)
     }
 }
-
-/// An index that stands for nothing.
-const NONE: u32 = u32::MAX;
 
 /// Which mount is mounted on which directory of which other one.
 #[derive(Clone, Copy, PartialEq, Eq)]

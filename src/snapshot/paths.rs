@@ -16,7 +16,8 @@ use super::{
         Places,
         Span,
         StringId,
-        StringPool, //
+        StringPool,
+        NONE, //
     },
 };
 use crate::{
@@ -54,9 +55,6 @@ struct PathNode {
     /// None of the names, its own and those above it, has a byte that must be escaped.
     is_plain: bool,
 }
-
-/// An index that stands for nothing.
-const NONE: u32 = u32::MAX;
 
 /// The most nodes that a path is spelled of. What is deeper has a second node, whose name is all of the
 /// path: so a path is spelled in time that depends on its length in bytes alone.
@@ -106,10 +104,9 @@ impl PathTree {
             return Ok((from, Span::EMPTY));
         }
         self.reserve(budget)?;
-        let hash = self.hash(from, name);
-        match self.find(from, name, hash, strings) {
-            Some(Found::Index(index)) => Ok(self.at(index)),
-            found => {
+        match self.look_up(from, name, strings) {
+            (_, Some(Found::Index(index))) => Ok(self.at(index)),
+            (hash, found) => {
                 let span = strings.append(name, budget)?;
                 self.push((from, span, hash), found, strings, budget)
             }
@@ -134,11 +131,9 @@ impl PathTree {
             _ => name,
         };
         self.reserve(budget)?;
-        let name = strings.bytes(span);
-        let hash = self.hash(from, name);
-        match self.find(from, name, hash, strings) {
-            Some(Found::Index(index)) => Ok(self.at(index)),
-            found => self.push((from, span, hash), found, strings, budget),
+        match self.look_up(from, strings.bytes(span), strings) {
+            (_, Some(Found::Index(index))) => Ok(self.at(index)),
+            (hash, found) => self.push((from, span, hash), found, strings, budget),
         }
     }
 
@@ -151,22 +146,20 @@ impl PathTree {
             .reserve(len.saturating_add(1), budget, len, hash)
     }
 
+    /// A part of the hash of a node, and which node that is, or the place where it would be.
     #[inline]
-    fn hash(&self, from: PathId, name: &[u8]) -> u32 {
+    fn look_up(&self, from: PathId, name: &[u8], strings: &StringPool) -> (u32, Option<Found>) {
         let hasher = self.key.hasher().with(from.0.into()).with_bytes(name);
         // CAST: A part of it will do.
-        hasher.finish() as u32
-    }
-
-    #[inline]
-    fn find(&self, from: PathId, name: &[u8], hash: u32, strings: &StringPool) -> Option<Found> {
+        let hash = hasher.finish() as u32;
         let is_it = |index| {
             let node = self.nodes.get(index);
             node.is_some_and(|node| {
                 node.hash == hash && node.parent == from && strings.bytes(node.name) == name
             })
         };
-        self.places.find(self.nodes.len(), || hash.into(), is_it)
+        let found = self.places.find(self.nodes.len(), || hash.into(), is_it);
+        (hash, found)
     }
 
     /// The path of a node, and its name.

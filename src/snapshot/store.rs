@@ -26,6 +26,9 @@ use crate::{
 };
 use kernel::prelude::*;
 
+/// An index that stands for nothing.
+pub(super) const NONE: u32 = u32::MAX;
+
 /// There is no room for what was to be added.
 pub(crate) struct CapacityExceeded;
 
@@ -780,12 +783,10 @@ impl StringPool {
     fn reserve_more(&mut self, strings: usize, bytes: usize, budget: &Budget) -> Result {
         self.bytes.reserve_more(bytes, budget)?;
         self.strings.reserve_more(strings, budget)?;
-        let strings = &self.strings;
-        let len = strings.len();
-        let wanted = len.saturating_add(self.strings.demand.room);
-        self.places.reserve(wanted, budget, len, |index| {
-            Some(strings.get(index)?.hash.into())
-        })
+        let (interned, len) = (&self.strings, self.strings.len());
+        let hash = |index| Some(interned.get(index)?.hash.into());
+        self.places
+            .reserve(len.saturating_add(strings), budget, len, hash)
     }
 
     /// The one string of these bytes, if there is room for it.

@@ -20,7 +20,8 @@ use super::{
         Interner,
         Keyed,
         StringId,
-        StringPool, //
+        StringPool,
+        NONE, //
     }, //
 };
 use crate::sys::{
@@ -264,9 +265,6 @@ pub(crate) struct Levels<'a> {
     pub(crate) namespaces: &'a [Option<NsId>],
     pub(crate) numbers: &'a [LevelNumbers],
 }
-
-/// An index that stands for nothing.
-const NONE: u32 = u32::MAX;
 
 /// A root directory that processes have: which mount it is on, and its name there.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -72,10 +72,21 @@ impl NsId {
         // a reference.
         unsafe {
             Some(Self {
-                id: NonZeroU64::new(read_once(&raw const (*ns).tree.ns_id))?,
+                id: NonZeroU64::new(Self::id_of(ns))?,
                 inum: (*ns).inum,
             })
         }
+    }
+
+    /// Reads the id alone.
+    ///
+    /// # Safety
+    ///
+    /// As of [`NsId::of`].
+    #[inline]
+    pub(super) unsafe fn id_of(ns: *const bindings::ns_common) -> u64 {
+        // SAFETY: The caller ensures that `ns` is valid.
+        unsafe { read_once(&raw const (*ns).tree.ns_id) }
     }
 
     /// The id.

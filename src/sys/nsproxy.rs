@@ -6,8 +6,7 @@
 
 use super::{
     bindings,
-    namespace::NsId,
-    read_once, //
+    namespace::NsId, //
 };
 use core::ptr::NonNull;
 
@@ -24,14 +23,14 @@ pub(crate) struct NsProxy {
     pub(crate) time_for_children: Option<NsId>,
 }
 
-/// The identity of the namespace that a pointer in `$nsproxy` leads to.
-macro_rules! ns_id {
-    ($nsproxy:expr, $field:ident) => {{
+/// What `$read` tells of the namespace that a pointer in `$nsproxy` leads to; `$none` if there is none.
+macro_rules! of_ns {
+    ($nsproxy:expr, $field:ident, $read:path, $none:expr) => {{
         let ns = (*$nsproxy).$field;
         if ns.is_null() {
-            None
+            $none
         } else {
-            NsId::of(&raw const (*ns).ns)
+            $read(&raw const (*ns).ns)
         }
     }};
 }
@@ -39,18 +38,6 @@ macro_rules! ns_id {
 /// The ids of the namespaces in a `struct nsproxy`, 0 where there is none, in the order of
 /// [`NsProxy`]'s members.
 pub(crate) type NsProxyIds = [u64; 8];
-
-/// The id of the namespace that a pointer in `$nsproxy` leads to; 0 if there is none.
-macro_rules! id {
-    ($nsproxy:expr, $field:ident) => {{
-        let ns = (*$nsproxy).$field;
-        if ns.is_null() {
-            0
-        } else {
-            read_once(&raw const (*ns).ns.tree.ns_id)
-        }
-    }};
-}
 
 impl NsProxy {
     /// Reads no more than the ids of the namespaces of a task: what tells whether they are those of
@@ -64,14 +51,14 @@ impl NsProxy {
         // SAFETY: As in `NsProxy::read()`.
         unsafe {
             [
-                id!(nsproxy, pid_ns_for_children),
-                id!(nsproxy, mnt_ns),
-                id!(nsproxy, uts_ns),
-                id!(nsproxy, ipc_ns),
-                id!(nsproxy, net_ns),
-                id!(nsproxy, cgroup_ns),
-                id!(nsproxy, time_ns),
-                id!(nsproxy, time_ns_for_children),
+                of_ns!(nsproxy, pid_ns_for_children, NsId::id_of, 0),
+                of_ns!(nsproxy, mnt_ns, NsId::id_of, 0),
+                of_ns!(nsproxy, uts_ns, NsId::id_of, 0),
+                of_ns!(nsproxy, ipc_ns, NsId::id_of, 0),
+                of_ns!(nsproxy, net_ns, NsId::id_of, 0),
+                of_ns!(nsproxy, cgroup_ns, NsId::id_of, 0),
+                of_ns!(nsproxy, time_ns, NsId::id_of, 0),
+                of_ns!(nsproxy, time_ns_for_children, NsId::id_of, 0),
             ]
         }
     }
@@ -88,14 +75,14 @@ impl NsProxy {
         // without that type, and in the nsproxy of the first task until there is a mount namespace.
         unsafe {
             Self {
-                pid_for_children: ns_id!(nsproxy, pid_ns_for_children),
-                mnt: ns_id!(nsproxy, mnt_ns),
-                uts: ns_id!(nsproxy, uts_ns),
-                ipc: ns_id!(nsproxy, ipc_ns),
-                net: ns_id!(nsproxy, net_ns),
-                cgroup: ns_id!(nsproxy, cgroup_ns),
-                time: ns_id!(nsproxy, time_ns),
-                time_for_children: ns_id!(nsproxy, time_ns_for_children),
+                pid_for_children: of_ns!(nsproxy, pid_ns_for_children, NsId::of, None),
+                mnt: of_ns!(nsproxy, mnt_ns, NsId::of, None),
+                uts: of_ns!(nsproxy, uts_ns, NsId::of, None),
+                ipc: of_ns!(nsproxy, ipc_ns, NsId::of, None),
+                net: of_ns!(nsproxy, net_ns, NsId::of, None),
+                cgroup: of_ns!(nsproxy, cgroup_ns, NsId::of, None),
+                time: of_ns!(nsproxy, time_ns, NsId::of, None),
+                time_for_children: of_ns!(nsproxy, time_ns_for_children, NsId::of, None),
             }
         }
     }
