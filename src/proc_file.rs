@@ -103,8 +103,8 @@ impl ProcFile for NsInspectFile {
     ///
     /// # Errors
     ///
-    /// `E2BIG` if it is too long; `EINVAL` if it is malformed; `EFAULT`; `ENOMEM`; `EINTR` if the
-    /// writer is being killed.
+    /// `E2BIG` if it is too long; `EINVAL` if it is malformed; `EFAULT`; `EINTR` if the writer is being
+    /// killed.
     fn write(open: Pin<&Open>, from: UserSliceReader) -> Result {
         let query = Self::parse(from)?;
         let mut state = open.state.lock()?;
@@ -119,9 +119,10 @@ impl NsInspectFile {
         let parsed = if from.len() > Query::MAX_BYTES {
             Err(Invalid::TooLong)
         } else {
-            let mut line = memory::zeros(from.len())?;
-            from.read_slice(&mut line)?;
-            Query::parse(&line)
+            let mut line = [0; Query::MAX_BYTES];
+            let line = line.get_mut(..from.len()).ok_or(E2BIG)?;
+            from.read_slice(line)?;
+            Query::parse(line)
         };
         parsed.map_err(|invalid| {
             log::rate_limited(|| pr_notice!("not a query: {}\n", invalid.reason()));

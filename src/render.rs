@@ -198,7 +198,7 @@ macro_rules! fields {
 }
 
 /// Bytes of the text that are made at once: at most, and of a short text.
-const MAX_WINDOW: usize = 32 * 1024;
+const MAX_WINDOW: usize = 8 * 1024;
 const MIN_WINDOW: usize = 2 * 1024;
 
 /// About how many bytes a record has; only the size of the window depends on it.
@@ -253,6 +253,12 @@ impl Counts {
 /// What records are written with.
 struct Scratch {
     path: PathBuf,
+    /// In a text of few records, nothing is kept: it would cost more than it saves.
+    kept: Option<Box<KeptTexts>>,
+}
+
+/// Parts of records that are kept spelled.
+struct KeptTexts {
     /// The fields of the set of namespaces with number `i` are, if at all, in place `i` modulo [`SETS`].
     sets: [Kept<u32>; SETS],
     root: Kept<Root>,
@@ -290,11 +296,10 @@ impl Renderer {
             marks: Vec::with_capacity(records / MARK_DISTANCE, charged())?,
             scratch: Scratch {
                 path: PathBuf::new()?,
-                sets: [const { Kept::new() }; SETS],
-                root: Kept::new(),
-                cgroup: Kept::new(),
-                mount: Kept::new(),
-                options: [const { Kept::new() }; OPTIONS],
+                kept: match records {
+                    0..KEEP_FROM => None,
+                    _ => Some(Box::new(KeptTexts::new(), charged())?),
+                },
             },
             snapshot,
             counts,
@@ -451,6 +456,9 @@ impl Renderer {
     }
 }
 
+/// How many records a text has, at least, of which parts are kept spelled.
+const KEEP_FROM: usize = 128;
+
 /// Sets of namespaces that are kept spelled at the same time.
 const SETS: usize = 16;
 
@@ -502,6 +510,33 @@ impl<K: Copy + PartialEq> Kept<K> {
             window.restart(0, 0);
             window.push(spelled);
             self.key = Some(key);
+        }
+    }
+}
+
+/// As [`Kept::put`], if there is a place to keep it.
+#[inline]
+fn put_kept<K: Copy + PartialEq>(
+    kept: Option<&mut Kept<K>>,
+    key: K,
+    to: &mut Window,
+    spell: impl FnOnce(&mut Window),
+) {
+    match kept {
+        Some(kept) => kept.put(key, to, spell),
+        None => spell(to),
+    }
+}
+
+impl KeptTexts {
+    /// None are kept yet.
+    const fn new() -> Self {
+        Self {
+            sets: [const { Kept::new() }; SETS],
+            root: Kept::new(),
+            cgroup: Kept::new(),
+            mount: Kept::new(),
+            options: [const { Kept::new() }; OPTIONS],
         }
     }
 }
@@ -655,23 +690,24 @@ impl RecordWriter<'_> {
     /// The fields that task and thread records end with.
     fn render_places(&self, task: &TaskRecord, scratch: &mut Scratch, to: &mut Window) {
         let (snapshot, tasks) = (self.snapshot, self.snapshot.tasks());
-        let Scratch {
-            path,
-            sets,
-            root: kept_root,
-            cgroup: kept_cgroup,
-            ..
-        } = scratch;
-        // CAST: An index into memory.
-        if let Some(kept) = sets.get_mut(task.set as usize % SETS) {
-            kept.put(task.set, to, |to| {
-                if let Some(set) = tasks.set(task.set) {
-                    render_set(set, to);
-                }
-            });
-        }
+        let Scratch { path, kept } = scratch;
+        let (kept_set, kept_root, kept_cgroup) = match kept.as_deref_mut() {
+            Some(KeptTexts {
+                sets, root, cgroup, ..
+            }) => {
+                // CAST: An index into memory.
+                let set = sets.get_mut(task.set as usize % SETS);
+                (set, Some(root), Some(cgroup))
+            }
+            None => (None, None, None),
+        };
+        put_kept(kept_set, task.set, to, |to| {
+            if let Some(set) = tasks.set(task.set) {
+                render_set(set, to);
+            }
+        });
         let root = tasks.root(task);
-        kept_root.put(root, to, |to| match root {
+        put_kept(kept_root, root, to, |to| match root {
             Some((root, is_chroot)) => {
                 snapshot.spell(root, path);
                 fields!(to, chroot: is_chroot, root: &*path);
@@ -679,7 +715,7 @@ impl RecordWriter<'_> {
             None => fields!(to, chroot: None::<bool>, root: None::<bool>),
         });
         let cgroup = tasks.cgroup(task);
-        kept_cgroup.put(cgroup, to, |to| {
+        put_kept(kept_cgroup, cgroup, to, |to| {
             snapshot.spell(cgroup, path);
             fields!(to, cgroup: &*path);
         });
@@ -688,7 +724,8 @@ impl RecordWriter<'_> {
     /// C: `show_mountinfo()` in [`fs/proc_namespace.c`](srctree/fs/proc_namespace.c), behind what is
     /// put before its line.
     fn render_mount(&self, mount: &MountRecord, scratch: &mut Scratch, to: &mut Window) {
-        scratch.mount.put(mount.ns, to, |to| {
+        let kept = scratch.kept.as_mut().map(|kept| &mut kept.mount);
+        put_kept(kept, mount.ns, to, |to| {
             let ns = self.snapshot.namespaces().get(mount.ns);
             to.push(b"mount ");
             ns.map(|ns| ns.id).put(to);
@@ -723,14 +760,14 @@ impl RecordWriter<'_> {
         to.push(b" ");
         let point = scratch.spell(self.snapshot, mount.point);
         put_path(point, &MOUNTINFO_SPECIAL, to);
-        if let Some(kept) = scratch.options.get_mut(mount.flags.mix() % OPTIONS) {
-            kept.put(mount.flags, to, |to| {
-                to.push(b" ");
-                for option in mount.flags.options() {
-                    to.push(option);
-                }
-            });
-        }
+        let kept = scratch.kept.as_mut();
+        let kept = kept.and_then(|kept| kept.options.get_mut(mount.flags.mix() % OPTIONS));
+        put_kept(kept, mount.flags, to, |to| {
+            to.push(b" ");
+            for option in mount.flags.options() {
+                to.push(option);
+            }
+        });
         if mount.flags.is_shared() {
             to.push(b" shared:");
             mount.group.put(to);

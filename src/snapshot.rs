@@ -166,6 +166,8 @@ struct Subject<'a> {
     mnt: Option<&'a NsIdSet>,
     /// The namespaces of the process that was asked for; with `None` in it, there is no such process.
     set: Option<Option<NamespaceSet>>,
+    /// What [`NamespaceSet::bits`] says of these.
+    bits: u64,
     /// The namespaces to which there are references for as long as the snapshot is taken.
     held: [Option<NsId>; 2],
 }
@@ -173,6 +175,10 @@ struct Subject<'a> {
 impl Subject<'_> {
     /// Whether a namespace is shown, or its mounts.
     fn has(&self, id: NsId) -> bool {
+        // All namespaces come by here, and few of them are those of one process.
+        if self.bits & tasks::bit(id) == 0 {
+            return false;
+        }
         self.ns.is_none_or(|ns| ns == id)
             && self.mnt.is_none_or(|mnt| mnt.find(&id.id()).is_some())
             && self
@@ -235,6 +241,7 @@ impl Snapshot {
             ns: ns.as_ref().and_then(Namespace::id),
             mnt: mnt.as_ref(),
             set: None,
+            bits: u64::MAX,
             held: [&ns, &upid_ns].map(|held| held.as_ref().and_then(Namespace::id)),
         };
         let filter = Filter {
@@ -242,13 +249,17 @@ impl Snapshot {
             mnt: subject.mnt,
             threads: show.threads,
         };
-        let root = snapshot.add_tasks((sources, query, &budget), upid_ns.as_ref(), filter)?;
+        let mut names = NameBuf::new()?;
+        let asked = (sources, query, &budget);
+        let root = snapshot.add_tasks(asked, &mut names, upid_ns.as_ref(), filter)?;
         if is_one {
             let only = snapshot.tasks.only();
-            subject.set = Some(only.and_then(|task| snapshot.tasks.set(task.set)).copied());
+            let set = only.and_then(|task| snapshot.tasks.set(task.set)).copied();
+            subject.bits = set.map_or(0, |set| set.bits());
+            subject.set = Some(set);
         }
         if show.ns || show.mounts {
-            snapshot.add_namespaces((sources, query, &budget), &subject, root.as_ref(), file)?;
+            snapshot.add_namespaces(asked, &mut names, &subject, (root.as_ref(), file))?;
         }
         // So that no file system stays busy for as long as the text is read.
         drop(root);
@@ -263,8 +274,7 @@ impl Snapshot {
             strings,
             ..
         } = &mut *snapshot;
-        let shown = namespaces.iter().map(|record| record.id);
-        tasks.forget_replaced(shown, sources.key, &budget)?;
+        tasks.forget_replaced(namespaces, sources.key, &budget)?;
         tasks.resolve(paths, strings, &budget)?;
         Ok(snapshot)
     }
@@ -308,8 +318,15 @@ impl Snapshot {
         };
         let file = OwnMountinfo::open()?;
         let options = Options::of_system(false, by_kernel);
-        let mut lists =
-            MountLists::new(&sources.mounts, file.file(), options, &budget, sources.key)?;
+        let mut names = NameBuf::new()?;
+        let mut lists = MountLists::new(
+            &sources.mounts,
+            file.file(),
+            &mut names,
+            options,
+            &budget,
+            sources.key,
+        );
         lists.max_mounts = max_mounts;
         let Self {
             mounts,
@@ -339,6 +356,7 @@ impl Snapshot {
     fn add_tasks(
         &mut self,
         (sources, query, budget): (&Sources, &Query, &Budget),
+        names: &mut NameBuf,
         upid_ns: Option<&Namespace>,
         filter: Filter<'_>,
     ) -> Result<Option<PathRef>> {
@@ -354,7 +372,8 @@ impl Snapshot {
         if !(is_one || show.ns || show.tasks || show.threads) {
             return Ok(None);
         }
-        let collector = Collector::new(&mut self.tasks, &mut self.strings, budget, filter)?;
+        let strings = &mut self.strings;
+        let collector = Collector::new(&mut self.tasks, strings, names, budget, filter);
         let Some(nr) = query.upid.map(|upid| upid.nr).or(query.pid) else {
             collector.collect_all(self.uptime)?;
             if show.ns {
@@ -381,9 +400,9 @@ impl Snapshot {
     fn add_namespaces(
         &mut self,
         (sources, query, budget): (&Sources, &Query, &Budget),
+        names: &mut NameBuf,
         subject: &Subject<'_>,
-        root: Option<&PathRef>,
-        file: &LocalFile,
+        (root, file): (Option<&PathRef>, &LocalFile),
     ) -> Result {
         let show = self.show;
         // The references to namespaces are dropped when this is done, or failed.
@@ -392,9 +411,8 @@ impl Snapshot {
             .collect(|kind, id| (show.ns || kind == Kind::Mnt) && subject.has(id))?;
         budget.take::<Namespace>(namespaces.len())?;
         self.namespaces.reserve_more(namespaces.len(), budget)?;
-        let mut names = NameBuf::new()?;
         let options = Options::of_system(query.propagate_from, sources.kernel_lines);
-        let mut lists = MountLists::new(&sources.mounts, file, options, budget, sources.key)?;
+        let mut lists = MountLists::new(&sources.mounts, file, names, options, budget, sources.key);
         lists.dev = query.dev;
         lists.root = root;
         for namespace in &namespaces {
@@ -412,7 +430,7 @@ impl Snapshot {
                 cgroup_root: self.tasks.add_cgroup_root(
                     namespace,
                     &mut self.strings,
-                    &mut names,
+                    lists.names,
                     budget,
                 )?,
                 root_mount: None,

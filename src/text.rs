@@ -208,7 +208,10 @@ impl Window {
 #[kernel::macros::kunit_tests(nsinspect_text)]
 mod tests {
     use super::*;
-    use crate::sys::memory::zeros;
+    use crate::sys::memory::{
+        charged,
+        Vec, //
+    };
 
     #[test]
     fn decimal_numbers() {
@@ -300,7 +303,7 @@ mod tests {
 
     #[test]
     fn bytes_longer_than_a_window() -> Result {
-        let all = zeros(1000)?;
+        let all = Vec::from_elem(0, 1000, charged())?;
         let mut window = Window::new(10)?;
         window.restart(500, 3);
         window.push(&all);

@@ -223,14 +223,15 @@ impl Ancestry {
     /// `ENOMEM`; `EFBIG`; `EINTR` if the calling process is being killed.
     pub(super) fn resolve(
         &mut self,
+        climb: &mut Climb,
         tree: &mut PathTree,
         strings: &mut StringPool,
         budget: &Budget,
     ) -> Result {
         let Self { links, paths } = self;
         let links = links.items();
-        *paths = ChunkedVec::filled(PathId::UNKNOWN, links.len(), budget)?;
-        let mut climb = Climb::new(links.len(), budget)?;
+        paths.fill(PathId::UNKNOWN, links.len(), budget)?;
+        climb.begin(links.len(), budget)?;
         let above = |index| match links.get(index) {
             Some(link) if (link.parent as usize) < links.len() => Above::Item(link.parent),
             _ => Above::Nothing,
@@ -264,7 +265,6 @@ impl Ancestry {
                 Ok(())
             })?;
         }
-        climb.release(budget);
         Ok(())
     }
 

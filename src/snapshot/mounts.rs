@@ -79,8 +79,15 @@ use kernel::{
     prelude::*, //
 };
 
-/// Mounts of a batch.
-const BATCH: usize = 64;
+/// Mounts of a batch, at most and, as far as there is room for them, at least.
+const MAX_BATCH: usize = 64;
+const MIN_BATCH: usize = 8;
+
+/// Bytes of the names that one mount has and others do not, of many mounts.
+const USUAL_NAME: usize = 32;
+
+/// In a list of so few mounts hardly any has the same tail as another.
+const FEW_MOUNTS: usize = 16;
 
 /// Bytes after which a batch ends: as many as a `mountinfo` file writes before it lets go.
 const BATCH_BYTES: usize = 4096;
@@ -246,10 +253,12 @@ pub(super) struct MountLists<'a> {
     /// So many of a list are read.
     pub(super) max_mounts: usize,
     buf: SeqBuf,
-    names: NameBuf,
+    pub(super) names: &'a mut NameBuf,
     /// Where the strings of the mounts of a batch stand. The rest of these is in `entries` and the
     /// records already.
     batch: Vec<BatchMount>,
+    /// For so many mounts of a batch there is room everywhere; 0 before the first.
+    batch_room: usize,
     entries: ChunkedVec<Entry>,
     /// The entries, each behind the one that it is mounted on; empty if they are so by themselves.
     order: ChunkedVec<u32>,
@@ -288,7 +297,7 @@ enum BatchTail {
 #[derive(Clone, Copy, PartialEq)]
 enum TailAt {
     /// Among the strings of this mount of the batch.
-    Batch(usize),
+    Batch(u32),
     Pool(StringId),
 }
 
@@ -324,19 +333,16 @@ enum BatchEnd {
 }
 
 impl<'a> MountLists<'a> {
-    /// Makes room for batches.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`
+    /// Creates one that has read nothing. `names` is room for the names that it meets.
     pub(super) fn new(
         ops: &'a MountOps,
         file: &'a LocalFile,
+        names: &'a mut NameBuf,
         options: Options,
         budget: &'a Budget,
         key: HashKey,
-    ) -> Result<Self> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             ops,
             file,
             options,
@@ -345,19 +351,47 @@ impl<'a> MountLists<'a> {
             dev: None,
             root: None,
             max_mounts: usize::MAX,
-            buf: SeqBuf::new()?,
-            names: NameBuf::new()?,
-            batch: Vec::with_capacity(BATCH, charged())?,
+            buf: SeqBuf::new(),
+            names,
+            batch: Vec::new(),
+            batch_room: 0,
             entries: ChunkedVec::new(0),
             order: ChunkedVec::new(0),
             masters: Ancestry::new(key),
-            batch_tails: Vec::with_capacity(BATCH, charged())?,
-            tails: Tails::new()?,
+            batch_tails: Vec::new(),
+            tails: Tails::new(),
             top: None,
             last_parent: (0, NONE),
             in_order: 0,
             has_mount_points: false,
-        })
+        }
+    }
+
+    /// Makes room for a batch; about `left` mounts are still to be read.
+    fn make_room(
+        &mut self,
+        left: usize,
+        records: &mut ChunkedVec<MountRecord>,
+        (strings, tree): (&mut StringPool, &mut PathTree),
+    ) -> Result {
+        let is_first = self.batch_room == 0;
+        self.batch_room = left.clamp(MIN_BATCH, MAX_BATCH);
+        if is_first {
+            self.buf.grow()?;
+            // What the names of so many take, more or less, at once. Later lists have the same names.
+            let bytes = self.batch_room.saturating_mul(USUAL_NAME);
+            strings.reserve_more(self.batch_room, bytes, self.budget)?;
+            tree.reserve_more(self.batch_room, self.budget)?;
+        }
+        if !is_first || left > FEW_MOUNTS {
+            self.tails.make_room()?;
+        }
+        self.batch.clear();
+        self.batch.reserve(self.batch_room, charged())?;
+        self.batch_tails.clear();
+        self.batch_tails.reserve(self.batch_room, charged())?;
+        self.entries.reserve_more(self.batch_room, self.budget)?;
+        records.reserve_more(self.batch_room, self.budget)
     }
 
     /// What a mount namespace tells about its mounts, without the list of them.
@@ -434,8 +468,8 @@ impl<'a> MountLists<'a> {
                 self.masters.reserve(self.budget)?;
                 strings.reserve(self.budget)?;
             }
-            self.entries.reserve_more(BATCH, self.budget)?;
-            records.reserve_more(BATCH, self.budget)?;
+            let left = mnt.len().saturating_sub(self.entries.len());
+            self.make_room(left, records, (&mut *strings, &mut *tree))?;
             let sem = self.ops.lock(mnt, from);
             let now = sem.event();
             let head = head.get_or_insert_with(|| {
@@ -484,7 +518,6 @@ impl<'a> MountLists<'a> {
         records: &mut ChunkedVec<MountRecord>,
         strings: &mut StringPool,
     ) -> Result<BatchEnd> {
-        self.batch.clear();
         // The clock is slow on some machines, so it is not looked at without need.
         let began = self.options.has_kernel_write().then(system::stopwatch);
         let mut steps = 0_usize;
@@ -497,7 +530,7 @@ impl<'a> MountLists<'a> {
                 true if self.batch.is_empty() => extent,
                 true => Extent::All,
             };
-            let to = (&mut seq, &mut self.names, &self.tails);
+            let to = (&mut seq, &mut *self.names, &self.tails);
             let written = mount.write_strings(to, self.options, self.root, extent)?;
             let Some(written) = written else {
                 return Ok(BatchEnd::Buffer);
@@ -511,7 +544,7 @@ impl<'a> MountLists<'a> {
                     let masters = &mut self.masters;
                     // Counted on their own: however deep the mount lies, there is time for some.
                     let mut up = 0;
-                    let added = masters.add(of, strings, &mut self.names, &mut up, BATCH_STEPS);
+                    let added = masters.add(of, strings, self.names, &mut up, BATCH_STEPS);
                     steps = steps.saturating_add(up);
                     match added {
                         Ok(index) => master_link = index,
@@ -521,7 +554,8 @@ impl<'a> MountLists<'a> {
             }
             let (id, group) = (mount.id(), mount.group());
             let (parent, parent_mnt_id) = mount.parent_ids();
-            let at = TailAt::Batch(self.batch.len());
+            // CAST: A batch is small.
+            let at = TailAt::Batch(self.batch.len() as u32);
             let tail = match written.tail {
                 Tail::Known(at) => BatchTail::At(at),
                 Tail::Written(key) => {
@@ -575,7 +609,7 @@ impl<'a> MountLists<'a> {
                     reach: Reach::Outside,
                 });
             }
-            if self.batch.len() >= BATCH
+            if self.batch.len() >= self.batch_room
                 || seq.position() >= BATCH_BYTES
                 || steps >= BATCH_STEPS
                 || began.is_some_and(|began| system::stopwatch().wrapping_sub(began) >= BATCH_TIME)
@@ -595,7 +629,6 @@ impl<'a> MountLists<'a> {
     ) -> Result<u64> {
         let budget = self.budget;
         let mut next = 0;
-        self.batch_tails.clear();
         // CAST: There are no more than an index can say.
         let mut index = self.entries.len().wrapping_sub(self.batch.len()) as u32;
         let is_kept = |mount: &&BatchMount| !matches!(mount.tail, BatchTail::Absent);
@@ -607,12 +640,14 @@ impl<'a> MountLists<'a> {
         let mut record = records.len().wrapping_sub(kept) as u32;
         for mount in &self.batch {
             // There is one of each mount before.
-            let at = self.batch_tails.len();
+            // CAST: A batch is small.
+            let at = self.batch_tails.len() as u32;
             let written = mount.strings;
             let tail = match mount.tail {
                 BatchTail::At(TailAt::Pool(tail)) => tail,
                 BatchTail::At(TailAt::Batch(other)) => {
-                    let other = self.batch_tails.get(other).copied();
+                    // CAST: An index into memory.
+                    let other = self.batch_tails.get(other as usize).copied();
                     other.unwrap_or(StringId::EMPTY)
                 }
                 BatchTail::Written(place) => {
@@ -704,7 +739,8 @@ impl<'a> MountLists<'a> {
     /// Orders the entries so that each comes behind the one that it is mounted on.
     fn find_order(&mut self) -> Result {
         let (entries, order, budget) = (&self.entries, &mut self.order, self.budget);
-        let mut climb = Climb::new(entries.len(), budget)?;
+        let mut climb = Climb::new();
+        climb.begin(entries.len(), budget)?;
         order.reserve_more(entries.len(), budget)?;
         // CAST: There are no more than an index can say.
         for index in 0..entries.len() as u32 {
@@ -841,8 +877,10 @@ impl<'a> MountLists<'a> {
             }
         }
         let masters = &self.masters;
-        let mut dominating = ChunkedVec::filled(0, masters.len(), self.budget)?;
-        let mut climb = Climb::new(masters.len(), self.budget)?;
+        let mut dominating = ChunkedVec::new(0);
+        dominating.fill(0, masters.len(), self.budget)?;
+        let mut climb = Climb::new();
+        climb.begin(masters.len(), self.budget)?;
         let above = |index| masters.above(index).map_or(Above::Nothing, Above::Item);
         // CAST: There are no more than an index can say.
         for index in 0..masters.len() as u32 {

@@ -103,7 +103,7 @@ impl PathTree {
         if name.is_empty() {
             return Ok((from, Span::EMPTY));
         }
-        self.reserve(budget)?;
+        self.reserve_more(1, budget)?;
         match self.look_up(from, name, strings) {
             (_, Some(Found::Index(index))) => Ok(self.at(index)),
             (hash, found) => {
@@ -130,20 +130,25 @@ impl PathTree {
             [b'/', ..] => name.without_first(),
             _ => name,
         };
-        self.reserve(budget)?;
+        self.reserve_more(1, budget)?;
         match self.look_up(from, strings.bytes(span), strings) {
             (_, Some(Found::Index(index))) => Ok(self.at(index)),
             (hash, found) => self.push((from, span, hash), found, strings, budget),
         }
     }
 
-    /// Makes room for one more in the table.
+    /// Makes room for `more` directories.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
     #[inline]
-    fn reserve(&mut self, budget: &Budget) -> Result {
+    pub(super) fn reserve_more(&mut self, more: usize, budget: &Budget) -> Result {
+        self.nodes.reserve_more(more, budget)?;
         let (nodes, len) = (&self.nodes, self.nodes.len());
         let hash = |index| Some(nodes.get(index)?.hash.into());
         self.places
-            .reserve(len.saturating_add(1), budget, len, hash)
+            .reserve(len.saturating_add(more), budget, len, hash)
     }
 
     /// A part of the hash of a node, and which node that is, or the place where it would be.
@@ -393,16 +398,22 @@ pub(super) enum Above {
 }
 
 impl Climb {
-    /// Makes room for `len` of them.
+    /// Creates one of nothing.
+    pub(super) const fn new() -> Self {
+        Self {
+            known: ChunkedVec::new(0),
+            way: ChunkedVec::new(64),
+        }
+    }
+
+    /// Makes room for `len` of them, of which nothing is known.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EFBIG`.
-    pub(super) fn new(len: usize, budget: &Budget) -> Result<Self> {
-        Ok(Self {
-            known: ChunkedVec::filled(Known::Nothing, len, budget)?,
-            way: ChunkedVec::new(64),
-        })
+    pub(super) fn begin(&mut self, len: usize, budget: &Budget) -> Result {
+        self.known.clear();
+        self.known.fill(Known::Nothing, len, budget)
     }
 
     /// Frees its memory, and gives it back to the budget.

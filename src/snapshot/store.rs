@@ -106,22 +106,21 @@ impl<T> ChunkedVec<T> {
         }
     }
 
-    /// Creates a vector of `len` times the same item.
+    /// Adds `len` times the same item.
     ///
     /// # Errors
     ///
     /// `ENOMEM`; `EFBIG`.
-    pub(super) fn filled(item: T, len: usize, budget: &Budget) -> Result<Self>
+    pub(super) fn fill(&mut self, item: T, len: usize, budget: &Budget) -> Result
     where
         T: Copy,
     {
-        let mut this = Self::new(0);
-        this.reserve_more(len, budget)?;
+        self.reserve_more(len, budget)?;
         for _ in 0..len {
             // There is room for all.
-            let _ = this.push(item);
+            let _ = self.push(item);
         }
-        Ok(this)
+        Ok(())
     }
 
     fn capacity(&self) -> usize {
@@ -406,7 +405,7 @@ pub(super) trait Keyed {
 const VACANT: u32 = u32::MAX;
 
 /// As many items are looked through one by one: for so few a table is not worth its memory.
-const FEW: usize = 8;
+pub(super) const FEW: usize = 8;
 
 /// An open hash table of indices. It has at least twice as many places as there are items, a power of
 /// two; or none at all as long as there are at most [`FEW`].
@@ -780,7 +779,12 @@ impl StringPool {
         self.reserve_more(more, bytes, budget)
     }
 
-    fn reserve_more(&mut self, strings: usize, bytes: usize, budget: &Budget) -> Result {
+    /// Makes room for so many strings, and so many bytes at once.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn reserve_more(&mut self, strings: usize, bytes: usize, budget: &Budget) -> Result {
         self.bytes.reserve_more(bytes, budget)?;
         self.strings.reserve_more(strings, budget)?;
         let (interned, len) = (&self.strings, self.strings.len());

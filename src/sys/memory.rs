@@ -53,7 +53,8 @@ pub(crate) fn charged() -> Flags {
 }
 
 // SAFETY: `kvrealloc_node_align()` returns null or memory of that size and alignment, which stays
-// until it is passed to it again with another size, and keeps the contents up to the lesser size.
+// until it is passed to it again with another size, or to `kvfree()`, and keeps the contents up to the
+// lesser size.
 unsafe impl Allocator for Charged {
     const MIN_ALIGN: usize = Kmalloc::MIN_ALIGN;
 
@@ -93,15 +94,15 @@ unsafe impl Allocator for Charged {
         let new = new.ok_or(AllocError)?;
         Ok(NonNull::slice_from_raw_parts(new, layout.size()))
     }
-}
 
-/// Allocates `len` zeros.
-///
-/// # Errors
-///
-/// `ENOMEM`
-pub(crate) fn zeros(len: usize) -> Result<Vec<u8>> {
-    Ok(Vec::from_elem(0, len, charged())?)
+    #[inline]
+    unsafe fn free(ptr: NonNull<u8>, layout: Layout) {
+        if layout.size() != 0 {
+            // SAFETY: The pointer came from `realloc()`, as the caller ensures, of a size that is not 0:
+            // so from `kvmalloc()`.
+            unsafe { bindings::kvfree(ptr.as_ptr().cast()) };
+        }
+    }
 }
 
 /// Room for a number of bytes that is fixed. It is filled from the front, and not cleared before.

@@ -200,6 +200,14 @@ impl MntNamespace<'_> {
         // SAFETY: There is a reference to the namespace.
         unsafe { read_once(&raw const (*self.as_ptr()).event) }
     }
+
+    /// How many mounts it has; while `namespace_sem` is not held, any number of them may come or go. C:
+    /// `mnt_namespace::nr_mounts`.
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: There is a reference to the namespace.
+        // CAST: A number of objects in memory.
+        unsafe { read_once(&raw const (*self.as_ptr()).nr_mounts) as usize }
+    }
 }
 
 /// `namespace_sem`, held for reading: no mount of any namespace comes, goes or moves.
@@ -231,9 +239,7 @@ impl<'a> NamespaceSem<'a> {
 
     /// How many mounts the namespace has. C: `mnt_namespace::nr_mounts`.
     pub(crate) fn len(&self) -> usize {
-        // SAFETY: There is a reference to the namespace.
-        // CAST: A number of objects in memory.
-        unsafe { read_once(&raw const (*self.ns.as_ptr()).nr_mounts) as usize }
+        self.ns.len()
     }
 
     /// The namespace's root mount, which lies below all that are stacked on it.

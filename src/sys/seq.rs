@@ -36,16 +36,13 @@ pub(crate) struct SeqBuf(Vec<u8>);
 const USUAL_SIZE: usize = 8192;
 
 impl SeqBuf {
-    /// Makes a buffer of a size that does for many usual lines.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self(Vec::with_capacity(USUAL_SIZE, charged())?))
+    /// Creates one of no size.
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
     }
 
-    /// Makes it larger, and says whether it did: there is a limit.
+    /// Makes it larger, and says whether it did: there is a limit. The first time, it gets a size that
+    /// does for many usual lines.
     ///
     /// # Errors
     ///

@@ -231,7 +231,7 @@ pub(crate) struct TailKey {
     /// The mounted directory; 0 if it does not matter.
     root: usize,
     /// The source's bytes, and NULs behind.
-    devname: u128,
+    devname: [u64; 2],
 }
 
 /// The tails that were met while mount lists were read, with a `V` for each: many mounts have the same
@@ -256,13 +256,21 @@ struct Known<'n, V> {
 const TAILS: usize = 64;
 
 impl<'n, V: Copy + PartialEq> Tails<'n, V> {
-    /// Creates a memory of none.
+    /// Creates a memory of none, without places.
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Sees to it that there are places. Until then, nothing is remembered.
     ///
     /// # Errors
     ///
     /// `ENOMEM`
-    pub(crate) fn new() -> Result<Self> {
-        Ok(Self(Vec::from_elem(None, TAILS, charged())?))
+    pub(crate) fn make_room(&mut self) -> Result {
+        if self.0.is_empty() {
+            self.0 = Vec::from_elem(None, TAILS, charged())?;
+        }
+        Ok(())
     }
 
     /// In which place a tail is, if it is remembered.
@@ -278,7 +286,8 @@ impl<'n, V: Copy + PartialEq> Tails<'n, V> {
         (known.key == *key && known.ns.event() == known.event).then_some(known.value)
     }
 
-    /// Remembers that a mount of `sem`'s namespace has a tail, and returns the place where.
+    /// Remembers that a mount of `sem`'s namespace has a tail, if there are places, and returns the one
+    /// where.
     pub(crate) fn remember(&mut self, key: TailKey, sem: &NamespaceSem<'n>, value: V) -> usize {
         let place = Self::place(&key);
         if let Some(known) = self.0.get_mut(place) {
@@ -420,7 +429,8 @@ impl<'s> Mount<'s> {
             } else {
                 member!(self, mnt.mnt_root).addr()
             },
-            devname: name,
+            // CAST: Both halves.
+            devname: [name as u64, (name >> 64) as u64],
         })
     }
 
