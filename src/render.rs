@@ -11,6 +11,7 @@
 
 use crate::{
     snapshot::{
+        DirRecord,
         LevelNumbers,
         Levels,
         MountRecord,
@@ -42,7 +43,9 @@ use crate::{
         ByteSet,
         Decimal,
         Window,
+        DELETED,
         MOUNTINFO_SPECIAL,
+        PATH_SPECIAL,
         SPECIAL, //
     },
 };
@@ -151,22 +154,44 @@ impl Value for Escaped<'_> {
     }
 }
 
-/// Appends a path name, and the mark if it is cut.
-fn put_path(path: &PathBuf, special: &ByteSet, to: &mut Window) {
+/// Appends a path name, and the marks if what had it is gone, or if it is cut.
+fn put_path(path: &PathBuf, is_deleted: bool, special: &ByteSet, to: &mut Window) {
     if path.is_plain() {
         to.push(path.as_bytes());
     } else {
         put_escaped(path.as_bytes(), special, to);
+    }
+    if is_deleted {
+        to.push(DELETED);
     }
     if path.is_cut() {
         to.push(CUT);
     }
 }
 
-/// A path name. It is never a hyphen alone: it begins with a slash, unless it is cut and far longer.
-impl Value for PathBuf {
+/// A path name, and whether what had it is gone. It is never a hyphen alone: it begins with a slash, unless
+/// it is cut and far longer.
+struct SpelledPath<'a>(&'a PathBuf, bool);
+
+impl Value for SpelledPath<'_> {
     fn put(&self, to: &mut Window) {
-        put_path(self, &SPECIAL, to);
+        let Self(path, is_deleted) = *self;
+        put_path(path, is_deleted, &PATH_SPECIAL, to);
+    }
+}
+
+/// A number of 64 bits in hexadecimal digits, all of them.
+struct Hex(u64);
+
+impl Value for Hex {
+    fn put(&self, to: &mut Window) {
+        let digit = |shift: u32| match (self.0 >> shift & 15) as u8 {
+            digit @ 0..=9 => b'0' + digit,
+            letter => b'a' + (letter - 10),
+        };
+        to.push(&core::array::from_fn::<u8, 16, _>(|at| {
+            digit(60_u32.wrapping_sub(at as u32 * 4))
+        }));
     }
 }
 
@@ -262,15 +287,17 @@ struct KeptTexts {
     /// The fields of the set of namespaces with number `i` are, if at all, in place `i` modulo [`SETS`].
     sets: [Kept<u32>; SETS],
     root: Kept<Root>,
-    cgroup: Kept<PathId>,
+    cwd: Kept<Option<DirRecord>>,
+    cgroup: Kept<(PathId, bool, u64)>,
+    cred: Kept<u32>,
     /// What mount records begin with, by the namespace.
     mount: Kept<u32>,
     /// The options of mounts, in the place that [`Flags::mix`] says.
     options: [Kept<Flags>; OPTIONS],
 }
 
-/// What is shown of a root: its path, and whether it is another one than that of the mount namespace.
-type Root = Option<(PathId, bool)>;
+/// What is shown of a root, and whether it is another one than that of the mount namespace.
+type Root = Option<(DirRecord, bool)>;
 
 impl Renderer {
     /// Prepares to make the text of a snapshot.
@@ -534,7 +561,9 @@ impl KeptTexts {
         Self {
             sets: [const { Kept::new() }; SETS],
             root: Kept::new(),
+            cwd: Kept::new(),
             cgroup: Kept::new(),
+            cred: Kept::new(),
             mount: Kept::new(),
             options: [const { Kept::new() }; OPTIONS],
         }
@@ -610,7 +639,7 @@ impl RecordWriter<'_> {
             ),
             Detail::Cgroup => {
                 let path = scratch.spell(self.snapshot, self.snapshot.cgroup_root(ns));
-                fields!(to, root: path);
+                fields!(to, root: SpelledPath(path, false));
             }
             Detail::Time {
                 monotonic,
@@ -630,8 +659,13 @@ impl RecordWriter<'_> {
             pgid: List(levels.numbers.iter(), |of: &LevelNumbers, to: &mut Window| of.pgid.put(to)),
             sid: List(levels.numbers.iter(), |of: &LevelNumbers, to: &mut Window| of.sid.put(to)),
             ppid: task.ppid,
-            uid: task.uid,
-            gid: task.gid,
+            tracer: task.tracer(),
+        );
+        self.render_cred(task, scratch, to);
+        fields!(
+            to,
+            seccomp: u32::from(task.seccomp),
+            nnp: task.has_no_new_privs,
             threads: task.threads,
             state: Word(&[task.state]),
             kind: Word(if task.is_kthread { b"kthread" } else { b"user" }),
@@ -649,10 +683,12 @@ impl RecordWriter<'_> {
         let levels = self.snapshot.tasks().levels(task);
         to.push(b"thread ");
         self.render_numbers(task, levels, true, to);
+        fields!(to, tracer: task.tracer());
+        self.render_cred(task, scratch, to);
         fields!(
             to,
-            uid: task.uid,
-            gid: task.gid,
+            seccomp: u32::from(task.seccomp),
+            nnp: task.has_no_new_privs,
             state: Word(&[task.state]),
             start: task.start,
         );
@@ -687,19 +723,40 @@ impl RecordWriter<'_> {
         );
     }
 
+    /// The credentials in task and thread records.
+    fn render_cred(&self, task: &TaskRecord, scratch: &mut Scratch, to: &mut Window) {
+        let kept = scratch.kept.as_mut().map(|kept| &mut kept.cred);
+        put_kept(kept, task.cred, to, |to| {
+            if let Some(cred) = self.snapshot.tasks().cred(task) {
+                fields!(
+                    to,
+                    uid: cred.uid,
+                    gid: cred.gid,
+                    euid: cred.euid,
+                    egid: cred.egid,
+                    caps: Hex(cred.caps),
+                );
+            }
+        });
+    }
+
     /// The fields that task and thread records end with.
     fn render_places(&self, task: &TaskRecord, scratch: &mut Scratch, to: &mut Window) {
         let (snapshot, tasks) = (self.snapshot, self.snapshot.tasks());
         let Scratch { path, kept } = scratch;
-        let (kept_set, kept_root, kept_cgroup) = match kept.as_deref_mut() {
+        let (kept_set, kept_root, kept_cwd, kept_cgroup) = match kept.as_deref_mut() {
             Some(KeptTexts {
-                sets, root, cgroup, ..
+                sets,
+                root,
+                cwd,
+                cgroup,
+                ..
             }) => {
                 // CAST: An index into memory.
                 let set = sets.get_mut(task.set as usize % SETS);
-                (set, Some(root), Some(cgroup))
+                (set, Some(root), Some(cwd), Some(cgroup))
             }
-            None => (None, None, None),
+            None => (None, None, None, None),
         };
         put_kept(kept_set, task.set, to, |to| {
             if let Some(set) = tasks.set(task.set) {
@@ -707,17 +764,20 @@ impl RecordWriter<'_> {
             }
         });
         let root = tasks.root(task);
-        put_kept(kept_root, root, to, |to| match root {
-            Some((root, is_chroot)) => {
-                snapshot.spell(root, path);
-                fields!(to, chroot: is_chroot, root: &*path);
-            }
-            None => fields!(to, chroot: None::<bool>, root: None::<bool>),
+        put_kept(kept_root, root, to, |to| {
+            let (dir, is_chroot) = root.unzip();
+            fields!(to, chroot: is_chroot);
+            fields!(to, root: spell(snapshot, dir, path), rootns: dir.and_then(|dir| dir.ns));
+        });
+        let cwd = tasks.cwd(task);
+        put_kept(kept_cwd, cwd, to, |to| {
+            fields!(to, cwd: spell(snapshot, cwd, path), cwdns: cwd.and_then(|dir| dir.ns));
         });
         let cgroup = tasks.cgroup(task);
         put_kept(kept_cgroup, cgroup, to, |to| {
+            let (cgroup, is_removed, id) = cgroup;
             snapshot.spell(cgroup, path);
-            fields!(to, cgroup: &*path);
+            fields!(to, cgroup: SpelledPath(path, is_removed), cgroup_id: id);
         });
     }
 
@@ -759,7 +819,7 @@ impl RecordWriter<'_> {
         to.push(self.snapshot.string(mount.root));
         to.push(b" ");
         let point = scratch.spell(self.snapshot, mount.point);
-        put_path(point, &MOUNTINFO_SPECIAL, to);
+        put_path(point, false, &MOUNTINFO_SPECIAL, to);
         let kept = scratch.kept.as_mut();
         let kept = kept.and_then(|kept| kept.options.get_mut(mount.flags.mix() % OPTIONS));
         put_kept(kept, mount.flags, to, |to| {
@@ -793,6 +853,17 @@ impl Scratch {
         snapshot.spell(path, &mut self.path);
         &self.path
     }
+}
+
+/// Spells the path of a directory, if there is one.
+fn spell<'p>(
+    snapshot: &Snapshot,
+    dir: Option<DirRecord>,
+    path: &'p mut PathBuf,
+) -> Option<SpelledPath<'p>> {
+    let dir = dir?;
+    snapshot.spell(dir.path, path);
+    Some(SpelledPath(path, dir.is_deleted))
 }
 
 /// The namespaces that task and thread records show.
@@ -841,6 +912,13 @@ mod tests {
         assert!(is_spelled(true, b"1"));
         assert!(is_spelled(None::<u32>, b"-"));
         assert!(is_spelled(Some(3_u32), b"3"));
+    }
+
+    #[test]
+    fn sets_of_capabilities() {
+        assert!(is_spelled(Hex(0), b"0000000000000000"));
+        assert!(is_spelled(Hex(0x1ff_ffff_ffff), b"000001ffffffffff"));
+        assert!(is_spelled(Hex(0xfedc_ba98_7654_3210), b"fedcba9876543210"));
     }
 
     #[test]

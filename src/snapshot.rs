@@ -77,6 +77,7 @@ use tasks::{
     NsIdSet, //
 };
 pub(crate) use tasks::{
+    DirRecord,
     LevelNumbers,
     Levels,
     NamespaceSet,

@@ -121,7 +121,14 @@ impl ByteSet {
 /// What the format escapes: all that could be taken for its own, or is no visible ASCII character.
 pub(crate) static SPECIAL: ByteSet = ByteSet::not_graphic_or(b"\\,@#=");
 
-/// What `mountinfo` escapes in names of paths. All of it is in [`SPECIAL`].
+/// What the format escapes in names of paths: what `mountinfo` does, and all that is no visible ASCII
+/// character.
+pub(crate) static PATH_SPECIAL: ByteSet = ByteSet::not_graphic_or(b"\\");
+
+/// What stands behind the path of what has been removed. C: `dentry_path()`.
+pub(crate) const DELETED: &[u8] = b"//deleted";
+
+/// What `mountinfo` escapes in names of paths. All of it is in [`PATH_SPECIAL`].
 pub(crate) static MOUNTINFO_SPECIAL: ByteSet = ByteSet::of(b" \t\n\\");
 
 /// A window into a text that is written from some place on: it keeps what falls into it, and counts

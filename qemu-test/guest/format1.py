@@ -31,22 +31,39 @@ class CutText(bytes):
 
 _NUMBER = re.compile(rb"0|[1-9][0-9]*")
 _SIGNED = re.compile(rb"0|-?[1-9][0-9]*")
+_CAPS = re.compile(rb"[0-9a-f]{16}")
 _ESCAPED = frozenset(rb"\,@#=")
+_ESCAPED_IN_PATHS = frozenset(b"\\")
 
 
-def _needs_escape(byte: int) -> bool:
-    return not 0x21 <= byte <= 0x7E or byte in _ESCAPED
+def _escape(text: bytes, escaped: frozenset[int]) -> bytes:
+    return b"".join(
+        b"\\%03o" % byte if not 0x21 <= byte <= 0x7E or byte in escaped else bytes([byte])
+        for byte in text
+    )
 
 
 def escape(text: bytes) -> bytes:
     """Writes a string as a value."""
-    if text == b"-":
-        return b"\\055"
-    return b"".join(b"\\%03o" % byte if _needs_escape(byte) else bytes([byte]) for byte in text)
+    return b"\\055" if text == b"-" else _escape(text, _ESCAPED)
+
+
+def escape_path(text: bytes) -> bytes:
+    """Writes a path as a value."""
+    return _escape(text, _ESCAPED_IN_PATHS)
+
+
+def unescape_path(value: bytes) -> bytes:
+    """Reads a path from a value, which must be written just as `escape_path` would."""
+    return _unescape(value, escape_path)
 
 
 def unescape(value: bytes) -> bytes:
     """Reads a string from a value, which must be written just as `escape` would."""
+    return _unescape(value, escape)
+
+
+def _unescape(value: bytes, escape: Callable[[bytes], bytes]) -> bytes:
     body = value
     kind: type[bytes] = bytes
     if value.endswith(b"\\~"):
@@ -67,6 +84,13 @@ def _signed(value: bytes) -> int:
     if not _SIGNED.fullmatch(value):
         raise FormatError(f"{value!r} is not a number")
     return int(value)
+
+
+def _caps(value: bytes) -> int:
+    """A set of capabilities, in hexadecimal digits as in /proc/PID/status."""
+    if not _CAPS.fullmatch(value):
+        raise FormatError(f"{value!r} is not a set of capabilities")
+    return int(value, 16)
 
 
 def _optional(parse: Callable[[bytes], Value]) -> Callable[[bytes], Value]:
@@ -146,7 +170,7 @@ NS_SPECS: dict[str, Spec] = {
     "uts": {**_NS_COMMON, "nodename": unescape, "domainname": unescape},
     "ipc": _NS_COMMON,
     "net": _NS_COMMON,
-    "cgroup": {**_NS_COMMON, "root": _optional(unescape)},
+    "cgroup": {**_NS_COMMON, "root": _optional(unescape_path)},
     "time": {**_NS_COMMON, "monotonic": _signed, "boottime": _signed},
 }
 
@@ -174,16 +198,26 @@ TASK_SPEC: Spec = {
     "pgid": _optional(_numbers),
     "sid": _optional(_numbers),
     "ppid": _number,
+    "tracer": _optional(_number),
     "uid": _number,
     "gid": _number,
+    "euid": _number,
+    "egid": _number,
+    "caps": _caps,
+    "seccomp": _number,
+    "nnp": _flag,
     "threads": _number,
     "state": _STATE,
     "kind": _KIND,
     "start": _number,
     **dict.fromkeys(TASK_NAMESPACES, _optional(_number)),
     "chroot": _optional(_flag),
-    "root": _optional(unescape),
-    "cgroup": _optional(unescape),
+    "root": _optional(unescape_path),
+    "rootns": _optional(_number),
+    "cwd": _optional(unescape_path),
+    "cwdns": _optional(_number),
+    "cgroup": _optional(unescape_path),
+    "cgroup_id": _number,
 }
 
 # What threads of one process have in common is left out.

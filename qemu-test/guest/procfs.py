@@ -18,6 +18,7 @@ import nsfs
 import syscalls
 
 _DELETED = b" (deleted)"
+_CGROUPS = b"/sys/fs/cgroup"
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,16 @@ class Process:
     nspgid: tuple[int, ...]
     nssid: tuple[int, ...]
     ppid: int
+    tracer: int
+    """0 if it has none."""
     uid: int
     gid: int
+    euid: int
+    egid: int
+    caps: int
+    """Its effective capabilities."""
+    seccomp: int
+    nnp: int
     threads: int
     state: str
     switches: tuple[int, int]
@@ -44,7 +53,11 @@ class Process:
     """Inode numbers by the name of the link in /proc/PID/ns."""
     root: bytes | None
     root_id: syscalls.FileId | None
+    cwd: bytes | None
+    cwd_id: syscalls.FileId | None
     cgroup: bytes | None
+    cgroup_inode: int | None
+    """The inode number of its cgroup's directory; none if that is gone."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -132,9 +145,21 @@ def _default_cgroup(text: bytes) -> bytes | None:
     return None
 
 
+def _inode(path: bytes) -> int | None:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return None
+
+
 def without_deleted(path: bytes) -> bytes:
     """The path without procfs's remark that it is gone."""
     return path.removesuffix(_DELETED)
+
+
+def mnt_inum(pid: int) -> int:
+    """The mount namespace of a process."""
+    return os.stat(f"/proc/{pid}/ns/mnt").st_ino
 
 
 def read_process(pid: int) -> Process | None:
@@ -156,6 +181,7 @@ def _read(pid: int, proc: _Reader) -> Process:
     def numbers(name: bytes) -> tuple[int, ...]:
         return tuple(int(number) for number in status[name].split())
 
+    cgroup = _default_cgroup(proc.read("cgroup"))
     process = Process(
         pid=pid,
         tgid=int(status[b"Tgid"]),
@@ -165,8 +191,15 @@ def _read(pid: int, proc: _Reader) -> Process:
         nspgid=numbers(b"NSpgid"),
         nssid=numbers(b"NSsid"),
         ppid=int(status[b"PPid"]),
+        tracer=int(status[b"TracerPid"]),
         uid=numbers(b"Uid")[0],
         gid=numbers(b"Gid")[0],
+        euid=numbers(b"Uid")[1],
+        egid=numbers(b"Gid")[1],
+        caps=int(status[b"CapEff"], 16),
+        # There is no such line where the kernel has no seccomp.
+        seccomp=int(status.get(b"Seccomp", b"0")),
+        nnp=int(status[b"NoNewPrivs"]),
         threads=int(status[b"Threads"]),
         state=status[b"State"][:1].decode(),
         switches=(
@@ -177,7 +210,10 @@ def _read(pid: int, proc: _Reader) -> Process:
         namespaces={link: _inum(proc.link(f"ns/{link}")) for link in nsfs.LINKS},
         root=proc.link("root"),
         root_id=proc.file_id(b"root"),
-        cgroup=_default_cgroup(proc.read("cgroup")),
+        cwd=proc.link("cwd"),
+        cwd_id=proc.file_id(b"cwd"),
+        cgroup=cgroup,
+        cgroup_inode=_inode(_CGROUPS + cgroup) if cgroup else None,
     )
     proc.read("stat")  # fails if it went away, and then an absent link meant nothing
     return process

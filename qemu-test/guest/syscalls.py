@@ -87,7 +87,13 @@ STATX_ATTR_MOUNT_ROOT = 0x2000
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
+PR_SET_SECCOMP = 22
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+
+SECCOMP_MODE_FILTER = 2
+SECCOMP_RET_ALLOW = 0x7FFF_0000
+BPF_RET = 6
 
 PTRACE_TRACEME = 0
 PTRACE_ATTACH = 16
@@ -158,6 +164,21 @@ def prctl(option: int, arg: object = 0) -> None:
     value = ctypes.c_ulong(arg) if isinstance(arg, int) else arg
     zero = ctypes.c_ulong(0)
     _check(_libc.prctl(ctypes.c_int(option), value, zero, zero, zero), "prctl")
+
+
+def has_seccomp() -> bool:
+    """Whether the kernel was built with filters of system calls."""
+    return os.path.exists("/proc/sys/kernel/seccomp")
+
+
+def filter_nothing() -> None:
+    """Has a filter look at all system calls of the caller, which lets all of them pass."""
+    allow = struct.pack("HBBI", BPF_RET, 0, 0, SECCOMP_RET_ALLOW)
+    program = ctypes.create_string_buffer(allow, len(allow))
+    argument = struct.pack("H6xQ", 1, ctypes.addressof(program))
+    zero = ctypes.c_ulong(0)
+    mode = ctypes.c_ulong(SECCOMP_MODE_FILTER)
+    _check(_libc.prctl(ctypes.c_int(PR_SET_SECCOMP), mode, argument, zero, zero), "prctl")
 
 
 def set_comm(name: bytes) -> None:

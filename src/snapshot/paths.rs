@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     sys::path::PathEnd,
-    text::SPECIAL, //
+    text::PATH_SPECIAL, //
 };
 use kernel::prelude::*;
 
@@ -183,7 +183,7 @@ impl PathTree {
     ) -> Result<(PathId, Span)> {
         let above = self.node(parent);
         let depth = above.map_or(0, |above| above.depth.saturating_add(1));
-        let is_plain = SPECIAL.split(strings.bytes(name)).1.is_none();
+        let is_plain = PATH_SPECIAL.split(strings.bytes(name)).1.is_none();
         let node = PathNode {
             parent,
             name,

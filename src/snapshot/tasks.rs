@@ -43,6 +43,7 @@ use crate::sys::{
         NsProxyIds, //
     },
     path::{
+        FsPlaces,
         NameBuf,
         PathRef,
         Place,
@@ -51,6 +52,7 @@ use crate::sys::{
     pid::Pid,
     task::{
         self,
+        Cred,
         Found,
         HeldTask,
         PidType,
@@ -295,18 +297,22 @@ pub(crate) struct Levels<'a> {
     pub(crate) numbers: &'a [LevelNumbers],
 }
 
-/// A root directory that processes have: which mount it is on, and its name there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Root {
+/// A directory that processes have as root or working directory: which mount it is on, and its name
+/// there.
+#[derive(Clone, Copy, PartialEq)]
+struct Dir {
     /// Which of all mounts.
     mount: u32,
     name: StringId,
+    /// The mount namespace of that mount.
+    ns: Option<NsId>,
     way: WayUp,
     /// It is the root of that mount, and nothing is mounted on it.
     is_topmost: bool,
+    is_deleted: bool,
 }
 
-impl Keyed for Root {
+impl Keyed for Dir {
     type Key = Self;
 
     fn key(&self) -> Self {
@@ -318,17 +324,42 @@ impl Keyed for Root {
     }
 }
 
-/// A root directory that was met in the current section of the walk.
+/// A directory that was met in the current section of the walk.
 #[derive(Clone, Copy)]
-struct RecentRoot {
+struct RecentDir {
     key: (usize, usize),
-    /// Which of all roots.
-    root: u32,
+    /// Which of all directories.
+    dir: u32,
 }
 
-/// Root directories that are remembered during a section. Most processes have the same as the one
-/// before.
-const RECENT_ROOTS: usize = 4;
+/// Directories that are remembered during a section. Most processes have the same as the one before.
+const RECENT_DIRS: usize = 8;
+
+/// The credentials of a task. Most tasks have the same as others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) euid: u32,
+    pub(crate) egid: u32,
+    /// The effective capabilities.
+    pub(crate) caps: u64,
+}
+
+impl Keyed for Credentials {
+    type Key = Self;
+
+    fn key(&self) -> Self {
+        *self
+    }
+
+    fn hash(key: &Self, hasher: Hasher) -> Hasher {
+        hasher
+            .with(u64::from(key.uid) << 32 | u64::from(key.gid))
+            .with(u64::from(key.euid) << 32 | u64::from(key.egid))
+            .with(key.caps)
+    }
+}
 
 /// The set of namespaces that was met last.
 #[derive(Clone, Copy)]
@@ -352,21 +383,45 @@ pub(crate) struct TaskRecord {
     /// The number of its process in the initial pid namespace.
     pub(crate) tgid: i32,
     pub(crate) ppid: i32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
+    /// The number of its tracer in the initial pid namespace; 0 if it has none.
+    tracer: i32,
+    /// Which of all credentials.
+    pub(crate) cred: u32,
     pub(crate) threads: u32,
     /// Which of all sets of namespaces.
     pub(crate) set: u32,
-    /// Which of all roots; [`NONE`] once the task has given it back.
+    /// Which of all directories its root is; [`NONE`] once the task has given it back.
     root: u32,
+    /// The same of its working directory.
+    cwd: u32,
     /// Which of all cgroups.
     cgroup: u32,
     pub(crate) state: u8,
+    pub(crate) seccomp: u8,
+    pub(crate) has_no_new_privs: bool,
+    is_cgroup_removed: bool,
     pub(crate) is_kthread: bool,
     /// It is not on the task list.
     pub(crate) is_unlisted: bool,
     /// Its root lies in its mount namespace; or in any, if it has given that back.
     is_in_own_ns: bool,
+}
+
+impl TaskRecord {
+    /// The number of its tracer in the initial pid namespace, if it has one.
+    pub(crate) fn tracer(&self) -> Option<i32> {
+        Some(self.tracer).filter(|tracer| *tracer != 0)
+    }
+}
+
+/// A directory that a process has as root or working directory, once its path is known.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct DirRecord {
+    pub(crate) path: PathId,
+    /// The mount namespace that it lies in.
+    pub(crate) ns: Option<NsId>,
+    /// It has been removed.
+    pub(crate) is_deleted: bool,
 }
 
 /// What is collected about processes and threads.
@@ -378,10 +433,11 @@ pub(crate) struct Tasks {
     chains: Interner<PidChain>,
     /// The sets of namespaces, each once.
     sets: Interner<SetCount>,
-    roots: Interner<Root>,
-    /// The paths of `roots`, once they are resolved.
-    root_paths: ChunkedVec<PathId>,
-    /// The mounts that the roots are on.
+    creds: Interner<Credentials>,
+    dirs: Interner<Dir>,
+    /// The paths of `dirs`, once they are resolved.
+    dir_paths: ChunkedVec<PathId>,
+    /// The mounts that the directories are on.
     mounts: Ancestry,
     cgroups: Ancestry,
     /// How many processes are in each namespace, once they are counted.
@@ -403,12 +459,13 @@ pub(super) struct Collector<'a> {
     /// The same for all threads.
     visited_threads: PidBitmap,
     names: &'a mut NameBuf,
-    /// The set of namespaces, and the cgroup, that were met last. Most processes have the same as the
-    /// one before.
+    /// The set of namespaces, the credentials and the cgroup that were met last. Most processes have the
+    /// same as the one before.
     recent_set: Option<RecentSet>,
+    recent_cred: Option<(Credentials, u32)>,
     recent_cgroup: Option<(u64, u32)>,
-    recent_roots: [Option<RecentRoot>; RECENT_ROOTS],
-    next_recent_root: usize,
+    recent_dirs: [Option<RecentDir>; RECENT_DIRS],
+    next_recent_dir: usize,
     /// Steps that were taken in the current section.
     steps: usize,
 }
@@ -438,11 +495,12 @@ impl<'a> Collector<'a> {
             now: u64::MAX,
             is_one: false,
             recent_set: None,
+            recent_cred: None,
             recent_cgroup: None,
             visited_threads: PidBitmap::new(),
             names,
-            recent_roots: [None; RECENT_ROOTS],
-            next_recent_root: 0,
+            recent_dirs: [None; RECENT_DIRS],
+            next_recent_dir: 0,
             steps: 0,
         }
     }
@@ -540,7 +598,7 @@ impl<'a> Collector<'a> {
         }
         let budget = self.budget;
         self.steps = 0;
-        self.recent_roots = [None; RECENT_ROOTS];
+        self.recent_dirs = [None; RECENT_DIRS];
         if !self.is_one {
             self.visited.reserve(budget)?;
         }
@@ -651,8 +709,8 @@ impl<'a> Collector<'a> {
             Ok(recent) => recent.is_kept,
             Err(set) => self.filter.keeps(set),
         };
-        let root = is_kept.then(|| lock.root()).flatten();
-        let is_in_own_ns = root.is_some_and(|root| lock.is_in_mnt_ns(&root.mount()));
+        let places = is_kept.then(|| lock.places()).flatten();
+        let is_in_own_ns = places.is_some_and(|places| lock.is_in_mnt_ns(&places.root.mount()));
         drop(lock);
         let set = match found {
             Ok(recent) => recent.set,
@@ -661,25 +719,30 @@ impl<'a> Collector<'a> {
         if !is_kept {
             return Ok((set, None));
         }
-        let root = match root {
-            Some(root) => self.add_root(&root)?,
-            None => NONE,
+        let (root, cwd) = match places {
+            Some(FsPlaces { root, cwd }) => (self.add_dir(&root)?, self.add_dir(&cwd)?),
+            None => (NONE, NONE),
         };
+        let cgroup = task.cgroup();
         let record = TaskRecord {
-            cgroup: self.add_cgroup(task.cgroup())?,
+            cgroup: self.add_cgroup(cgroup)?,
+            is_cgroup_removed: cgroup.is_removed(),
             numbers: self.add_numbers(task, pid)?,
             comm: task.comm(),
             tgid: task.tgid(),
             ppid: task.ppid(pid),
-            uid: cred.uid,
-            gid: cred.gid,
+            tracer: task.tracer(pid).unwrap_or(0),
+            cred: self.add_cred(&cred)?,
             threads: task.threads(),
             state: task.state(),
+            seccomp: task.seccomp(),
+            has_no_new_privs: task.has_no_new_privs(),
             is_kthread: task.is_kthread(),
             is_unlisted: false,
             start: task.start_boottime(),
             set,
             root,
+            cwd,
             is_in_own_ns,
         };
         Ok((set, Some(record)))
@@ -759,12 +822,29 @@ impl<'a> Collector<'a> {
         Ok(begin)
     }
 
-    /// Which of all roots it is.
-    fn add_root(&mut self, place: &Place<'_>) -> Result<u32, CapacityExceeded> {
+    /// Which of all credentials they are.
+    fn add_cred(&mut self, cred: &Cred) -> Result<u32, CapacityExceeded> {
+        let cred = Credentials {
+            uid: cred.uid,
+            gid: cred.gid,
+            euid: cred.euid,
+            egid: cred.egid,
+            caps: cred.caps,
+        };
+        if let Some((_, index)) = self.recent_cred.filter(|(recent, _)| *recent == cred) {
+            return Ok(index);
+        }
+        let index = self.tasks.creds.find_or_push(cred, || cred)?;
+        self.recent_cred = Some((cred, index));
+        Ok(index)
+    }
+
+    /// Which of all directories it is.
+    fn add_dir(&mut self, place: &Place<'_>) -> Result<u32, CapacityExceeded> {
         let key = place.key();
-        let recent = self.recent_roots.iter().flatten();
+        let recent = self.recent_dirs.iter().flatten();
         if let Some(known) = recent.copied().find(|known| known.key == key) {
-            return Ok(known.root);
+            return Ok(known.dir);
         }
         let mount = self.tasks.mounts.add(
             place.mount(),
@@ -775,18 +855,20 @@ impl<'a> Collector<'a> {
         )?;
         let names = place.write_name(self.names);
         self.steps = self.steps.saturating_add(names.steps as usize);
-        let root = Root {
+        let dir = Dir {
             mount,
             name: self.strings.push(self.names.as_bytes())?,
+            ns: place.mount().ns(),
             way: names.way,
             is_topmost: place.is_mount_root() && !place.mount().is_overmounted(),
+            is_deleted: place.is_deleted(),
         };
-        let root = self.tasks.roots.find_or_push(root, || root)?;
-        if let Some(oldest) = self.recent_roots.get_mut(self.next_recent_root) {
-            *oldest = Some(RecentRoot { key, root });
+        let dir = self.tasks.dirs.find_or_push(dir, || dir)?;
+        if let Some(oldest) = self.recent_dirs.get_mut(self.next_recent_dir) {
+            *oldest = Some(RecentDir { key, dir });
         }
-        self.next_recent_root = self.next_recent_root.wrapping_add(1) % RECENT_ROOTS;
-        Ok(root)
+        self.next_recent_dir = self.next_recent_dir.wrapping_add(1) % RECENT_DIRS;
+        Ok(dir)
     }
 
     /// Which of all cgroups it is.
@@ -920,8 +1002,9 @@ impl Tasks {
             pid_namespaces: ChunkedVec::new(4),
             chains: Interner::new(4, key),
             sets: Interner::new(4, key),
-            roots: Interner::new(4, key),
-            root_paths: ChunkedVec::new(0),
+            creds: Interner::new(4, key),
+            dirs: Interner::new(4, key),
+            dir_paths: ChunkedVec::new(0),
             mounts: Ancestry::new(key),
             cgroups: Ancestry::new(key),
             counts: Interner::new(8, key),
@@ -937,7 +1020,8 @@ impl Tasks {
         self.pid_namespaces.reserve(budget)?;
         self.chains.reserve(budget)?;
         self.sets.reserve(budget)?;
-        self.roots.reserve(budget)?;
+        self.creds.reserve(budget)?;
+        self.dirs.reserve(budget)?;
         self.mounts.reserve(budget)?;
         self.cgroups.reserve(budget)
     }
@@ -993,18 +1077,42 @@ impl Tasks {
         count.map_or(0, |count| count.tasks)
     }
 
-    /// The path of a process's root, and whether that is another one than that of its mount
-    /// namespace; `None` once the process has given it back.
-    pub(crate) fn root(&self, task: &TaskRecord) -> Option<(PathId, bool)> {
-        let root = self.roots.items().get(task.root)?;
-        let path = self.root_paths.get(task.root).copied()?;
-        let is_ns_root = root.is_topmost && path == PathId::TOP;
-        Some((path, !(is_ns_root && task.is_in_own_ns)))
+    /// The credentials of a process.
+    pub(crate) fn cred(&self, task: &TaskRecord) -> Option<&Credentials> {
+        self.creds.items().get(task.cred)
     }
 
-    /// The path of a process's cgroup in the default hierarchy.
-    pub(crate) fn cgroup(&self, task: &TaskRecord) -> PathId {
-        self.cgroups.path(task.cgroup)
+    /// The root of a process, and whether that is another one than that of its mount namespace; `None`
+    /// once the process has given it back.
+    pub(crate) fn root(&self, task: &TaskRecord) -> Option<(DirRecord, bool)> {
+        let dir = self.dirs.items().get(task.root)?;
+        let root = self.dir(task.root)?;
+        let is_ns_root = dir.is_topmost && root.path == PathId::TOP;
+        Some((root, !(is_ns_root && task.is_in_own_ns)))
+    }
+
+    /// The working directory of a process; `None` once the process has given it back.
+    pub(crate) fn cwd(&self, task: &TaskRecord) -> Option<DirRecord> {
+        self.dir(task.cwd)
+    }
+
+    fn dir(&self, index: u32) -> Option<DirRecord> {
+        let dir = self.dirs.items().get(index)?;
+        Some(DirRecord {
+            path: self.dir_paths.get(index).copied()?,
+            ns: dir.ns,
+            is_deleted: dir.is_deleted,
+        })
+    }
+
+    /// The path of a process's cgroup in the default hierarchy, whether that has been removed, and its
+    /// id.
+    pub(crate) fn cgroup(&self, task: &TaskRecord) -> (PathId, bool, u64) {
+        (
+            self.cgroups.path(task.cgroup),
+            task.is_cgroup_removed,
+            self.cgroups.id(task.cgroup).unwrap_or(0),
+        )
     }
 
     /// The path of a cgroup that was added by [`Tasks::add_cgroup_root`].
@@ -1092,6 +1200,12 @@ impl Tasks {
                 *ns = ns.filter(|ns| keep(*ns));
             }
         }
+        // It is part of the key, but nobody looks for directories any more.
+        for index in 0..self.dirs.items().len() as u32 {
+            if let Some(dir) = self.dirs.items_mut().get_mut(index) {
+                dir.ns = dir.ns.filter(|ns| keep(*ns));
+            }
+        }
     }
 
     /// Counts the processes in each namespace, or in `only` one, once all processes were visited.
@@ -1115,7 +1229,7 @@ impl Tasks {
         Ok(())
     }
 
-    /// Finds the paths of all roots and cgroups.
+    /// Finds the paths of all directories and cgroups.
     ///
     /// # Errors
     ///
@@ -1130,15 +1244,15 @@ impl Tasks {
         self.cgroups.resolve(&mut climb, tree, strings, budget)?;
         self.mounts.resolve(&mut climb, tree, strings, budget)?;
         climb.release(budget);
-        for root in self.roots.items().iter() {
-            let from = match root.way {
-                WayUp::AtRoot => self.mounts.path(root.mount),
+        for dir in self.dirs.items().iter() {
+            let from = match dir.way {
+                WayUp::AtRoot => self.mounts.path(dir.mount),
                 WayUp::Escaped | WayUp::Cut => PathId::UNKNOWN,
             };
             // That of one that has escaped is empty.
-            let name = strings.span(root.name);
+            let name = strings.span(dir.name);
             let (path, _) = tree.add_span(from, name, strings, budget)?;
-            self.root_paths.add(path, budget)?;
+            self.dir_paths.add(path, budget)?;
         }
         Ok(())
     }

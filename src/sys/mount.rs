@@ -628,6 +628,19 @@ impl<'g> MountNode<'g> {
         }
     }
 
+    /// The mount namespace that it belongs to; `None` if that is an anonymous one, or none at all.
+    pub(crate) fn ns(&self) -> Option<NsId> {
+        // SAFETY: The mount is valid by the type invariants.
+        let ns = unsafe { read_once(&raw const (*self.ptr).mnt_ns) };
+        // Null, or a small negative number, where there is none, as above.
+        let ns = from_err_ptr(ns).ok().filter(|ns| !ns.is_null())?;
+        // SAFETY: `umount_tree()` clears the pointer before `free_mnt_ns()` leaves the namespace to
+        // `call_rcu()`, and the RCU read lock has been held since before it was read: so the memory is
+        // still there. Of one that was left just then, 7.2 keeps the `rcu_head` where the id was: that
+        // is the id of no other namespace. An anonymous one has the id 0.
+        unsafe { NsId::of(&raw const (*ns).ns) }
+    }
+
     /// The mount that it is mounted on, itself if it is mounted on nothing, and its mount point there.
     fn parent_and_point(&self) -> (*const bindings::mount, *const bindings::dentry) {
         // SAFETY: The mount is valid by the type invariants.

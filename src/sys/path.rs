@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `struct path`: the root directory of a task, and the names of directories on a mount.
+//! `struct path`: the root and the working directory of a task, and the names of directories on a mount.
 //!
 //! C headers: [`include/linux/path.h`](srctree/include/linux/path.h),
 //! [`include/linux/fs_struct.h`](srctree/include/linux/fs_struct.h),
@@ -52,26 +52,64 @@ pub(crate) struct Place<'g> {
     _rcu: PhantomData<&'g rcu::Guard>,
 }
 
-impl<'g> Place<'g> {
-    /// Reads the root directory in a `struct fs_struct`. C: `get_fs_root()`, but for the references.
+/// The root and the working directory of a task.
+#[derive(Clone, Copy)]
+pub(crate) struct FsPlaces<'g> {
+    pub(crate) root: Place<'g>,
+    pub(crate) cwd: Place<'g>,
+}
+
+impl<'g> FsPlaces<'g> {
+    /// Reads both in a `struct fs_struct`, at the same moment. C: `get_fs_root()` and `get_fs_pwd()`,
+    /// but for the references.
     ///
     /// # Safety
     ///
     /// `fs` must stay valid during the call.
-    pub(super) unsafe fn root_of(
-        fs: NonNull<bindings::fs_struct>,
-        _rcu: &'g rcu::Guard,
-    ) -> Option<Self> {
+    pub(super) unsafe fn of(fs: NonNull<bindings::fs_struct>, rcu: &'g rcu::Guard) -> Option<Self> {
         // SAFETY: The caller ensures that `fs` is valid.
-        let path = unsafe { FsLock::lock(fs).root() };
-        // INVARIANT: `fs` had references to both while its lock was held, which was after `_rcu` was
-        // taken. A mount and a dentry without any are freed through RCU. (A dentry without RCU is
-        // that of a pipe or a socket.)
+        let lock = unsafe { FsLock::lock(fs) };
+        let (root, cwd) = (lock.root(), lock.cwd());
+        drop(lock);
+        // SAFETY: `fs` had references to all of them while its lock was held, which was after `rcu` was
+        // taken.
+        unsafe {
+            Some(Self {
+                root: Place::of_path(root, rcu)?,
+                cwd: Place::of_path(cwd, rcu)?,
+            })
+        }
+    }
+}
+
+impl<'g> Place<'g> {
+    /// The place that a `struct path` stands for; `None` if there is none in it.
+    ///
+    /// # Safety
+    ///
+    /// Something must have had references to mount and directory since `_rcu` was taken.
+    unsafe fn of_path(path: bindings::path, _rcu: &'g rcu::Guard) -> Option<Self> {
+        // INVARIANT: As the caller ensures. A mount and a dentry without references are freed through
+        // RCU. (A dentry without RCU is that of a pipe or a socket.)
         Some(Self {
             mnt: NonNull::new(path.mnt)?,
             dentry: NonNull::new(path.dentry)?,
             _rcu: PhantomData,
         })
+    }
+
+    /// Whether the directory has been removed. C: `d_unlinked()`.
+    pub(crate) fn is_deleted(&self) -> bool {
+        let dentry = self.dentry.as_ptr();
+        // SAFETY: By the type invariants the directory is not freed before `'g` ends. Neither pointer
+        // is followed.
+        let (hashed, parent) = unsafe {
+            (
+                read_once(&raw const (*dentry).d_hash.pprev),
+                read_once(&raw const (*dentry).d_parent),
+            )
+        };
+        hashed.is_null() && !ptr::eq(parent, dentry)
     }
 
     /// Distinguishes it from other places that are borrowed under the same RCU read lock. It is made
@@ -167,6 +205,12 @@ impl FsLock {
     fn root(&self) -> bindings::path {
         // SAFETY: By the type invariants `fs` is valid, and `root` changes only with the lock held.
         unsafe { (*self.0.as_ptr()).root }
+    }
+
+    /// The working directory, likewise.
+    fn cwd(&self) -> bindings::path {
+        // SAFETY: By the type invariants `fs` is valid, and `pwd` changes only with the lock held.
+        unsafe { (*self.0.as_ptr()).pwd }
     }
 }
 

@@ -23,8 +23,8 @@ use super::{
         NsProxyIds, //
     },
     path::{
-        PathRef,
-        Place, //
+        FsPlaces,
+        PathRef, //
     },
     pid::Pid,
     read_once, //
@@ -419,6 +419,11 @@ pub(crate) struct Cred {
     pub(crate) uid: u32,
     /// The real group id, as the initial user namespace numbers it.
     pub(crate) gid: u32,
+    /// The effective ids, likewise.
+    pub(crate) euid: u32,
+    pub(crate) egid: u32,
+    /// The effective capabilities: bit `n` is that with the number `n`.
+    pub(crate) caps: u64,
     /// The user namespace.
     pub(crate) user_ns: Option<NsId>,
 }
@@ -506,6 +511,39 @@ impl<'g> Task<'g> {
         }
     }
 
+    /// The number of the task that traces it, in the initial pid namespace. C: `ptrace_parent()`.
+    ///
+    /// Call it only after [`Task::pid`] was there, as [`Task::ppid`]. When a tracer lets go just then, it
+    /// may be the parent that is told, as in `/proc/PID/status`.
+    pub(crate) fn tracer(&self, _alive: &Pid<'g>) -> Option<i32> {
+        // SAFETY: As in `ppid()`: a tracer gives up all that it traces before it is released.
+        unsafe {
+            if read_once(&raw const (*self.ptr).ptrace) == 0 {
+                return None;
+            }
+            let tracer = read_once(&raw const (*self.ptr).parent);
+            Some(read_once(&raw const (*tracer).pid))
+        }
+    }
+
+    /// Which system calls it may make: 0 all, 1 the fewest, 2 those that a filter lets pass. C:
+    /// `seccomp::mode`.
+    pub(crate) fn seccomp(&self) -> u8 {
+        #[cfg(CONFIG_SECCOMP)]
+        // SAFETY: The task is valid by the type invariants.
+        let mode = unsafe { read_once(&raw const (*self.ptr).seccomp.mode) };
+        #[cfg(not(CONFIG_SECCOMP))]
+        let mode = 0;
+        u8::try_from(mode).unwrap_or(u8::MAX)
+    }
+
+    /// Whether `execve()` can give it no privileges any more. C: `task_no_new_privs()`.
+    pub(crate) fn has_no_new_privs(&self) -> bool {
+        // SAFETY: The task is valid by the type invariants.
+        let flags = unsafe { read_once(&raw const (*self.ptr).atomic_flags) };
+        flags & (1 << kernel::bindings::PFA_NO_NEW_PRIVS) != 0
+    }
+
     /// The name of the task, NULs included. It may be in the middle of a change.
     pub(crate) fn comm(&self) -> [u8; COMM_LEN] {
         // SAFETY: The task is valid by the type invariants; `comm` is an array of that many bytes.
@@ -528,6 +566,9 @@ impl<'g> Task<'g> {
             Cred {
                 uid: (*cred).uid.val,
                 gid: (*cred).gid.val,
+                euid: (*cred).euid.val,
+                egid: (*cred).egid.val,
+                caps: (*cred).cap_effective.val,
                 user_ns: NsId::of(&raw const (*(*cred).user_ns).ns),
             }
         }
@@ -638,14 +679,15 @@ impl<'g> TaskLock<'_, 'g> {
         }
     }
 
-    /// The root directory, or `None` once the task has given it back. C: `task_struct::real_fs`.
-    pub(crate) fn root(&self) -> Option<Place<'g>> {
+    /// The root and the working directory, or `None` once the task has given them back. C:
+    /// `task_struct::real_fs`.
+    pub(crate) fn places(&self) -> Option<FsPlaces<'g>> {
         // SAFETY: The task is valid, and `real_fs` changes only with `alloc_lock` held: it is null
         // or stays valid until this guard is dropped.
-        unsafe { Place::root_of(NonNull::new((*self.task.ptr).real_fs)?, self.task.rcu) }
+        unsafe { FsPlaces::of(NonNull::new((*self.task.ptr).real_fs)?, self.task.rcu) }
     }
 
-    /// As [`TaskLock::root`], with references. Does not sleep.
+    /// The root directory, with references. Does not sleep.
     pub(crate) fn root_ref(&self) -> Option<PathRef> {
         // SAFETY: As above.
         unsafe { PathRef::root_of(NonNull::new((*self.task.ptr).real_fs)?) }

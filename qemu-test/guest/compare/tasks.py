@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from format1 import TASK_NAMESPACES, Document, Task, Thread, Value
 from procfs import Process, View, without_deleted
+from syscalls import FileId
 
 # procfs shows start times in clock ticks.
 NS_PER_TICK = 10_000_000
 COMM_MAX = 15
+DELETED = b"//deleted"
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Sources:
     """The parent of each pid namespace."""
     roots: Mapping[int, int]
     """By mount namespace: the 64-bit id of the topmost mount that is stacked on its root."""
+    mounts: Mapping[int, int]
+    """By 64-bit id of a mount: the mount namespace that lists it."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +72,30 @@ def _chroot(process: Process, sources: Sources) -> Expectation:
     return Expectation(int(not (root.is_mount_root and root.mount == sources.roots[namespace])))
 
 
-def _root(process: Process) -> Expectation:
+def _directory(path: bytes | None, identity: FileId | None) -> Expectation:
     # procfs marks a directory that was deleted; a directory may also have such a name.
-    root, root_id = process.root, process.root_id
-    if root is None or root_id is None:
+    if path is None or identity is None:
         return Expectation(None)
-    return Expectation(without_deleted(root) if root_id.is_deleted else root)
+    return Expectation(without_deleted(path) + DELETED if identity.is_deleted else path)
+
+
+def _namespace_of(identity: FileId | None, sources: Sources) -> Expectation:
+    # One that no list has belongs to no namespace: it was detached, or is the kernel's own.
+    return Expectation(sources.mounts.get(identity.mount) if identity else None)
 
 
 def _cgroup(process: Process) -> Expectation:
     # procfs marks a cgroup that was removed; a cgroup may also have such a name.
     path = process.cgroup
-    if path is None:
-        return Expectation(None)
-    return Expectation(path, lambda got: got in (path, without_deleted(path)))
+    if path is None or process.cgroup_inode is not None:
+        return Expectation(path)
+    return Expectation(without_deleted(path) + DELETED)
+
+
+def _cgroup_id(process: Process) -> Expectation:
+    # Of one that was removed nobody tells the id any more.
+    inode = process.cgroup_inode
+    return Expectation(inode, None if inode is not None else lambda got: isinstance(got, int) and got > 1)
 
 
 def expectations(process: Process, sources: Sources) -> dict[str, Expectation]:
@@ -95,16 +109,26 @@ def expectations(process: Process, sources: Sources) -> dict[str, Expectation]:
         "pgid": Expectation(process.nspgid),
         "sid": Expectation(process.nssid),
         "ppid": Expectation(process.ppid),
+        "tracer": Expectation(process.tracer or None),
         "uid": Expectation(process.uid),
         "gid": Expectation(process.gid),
+        "euid": Expectation(process.euid),
+        "egid": Expectation(process.egid),
+        "caps": Expectation(process.caps),
+        "seccomp": Expectation(process.seccomp),
+        "nnp": Expectation(process.nnp),
         "threads": Expectation(process.threads),
         "state": Expectation((process.state, process.switches), lambda got: got == process.state),
         "kind": Expectation("kthread" if process.kthread else "user"),
         "start": Expectation(start, lambda got: isinstance(got, int) and got // NS_PER_TICK == start),
         **{key: Expectation(process.namespaces[link]) for key, link in TASK_NAMESPACES.items()},
         "chroot": _chroot(process, sources),
-        "root": _root(process),
+        "root": _directory(process.root, process.root_id),
+        "rootns": _namespace_of(process.root_id, sources),
+        "cwd": _directory(process.cwd, process.cwd_id),
+        "cwdns": _namespace_of(process.cwd_id, sources),
         "cgroup": _cgroup(process),
+        "cgroup_id": _cgroup_id(process),
     }
 
 

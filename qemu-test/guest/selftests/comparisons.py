@@ -191,7 +191,7 @@ class Comparisons(unittest.TestCase):
         self.assertEqual(judge(born), [], "a task that came after the first look and went before the last")
 
     def test_unlisted(self) -> None:
-        self.assert_flagged(TEXT.replace(b"cgroup=/x\\075y", b"cgroup=/x\\075y unlisted=1"), "unlisted=1")
+        self.assert_flagged(TEXT.replace(b"cgroup_id=7", b"cgroup_id=7 unlisted=1"), "unlisted=1")
 
     def test_torn(self) -> None:
         torn = TEXT.replace(b"root=1\n", b"root=1 torn=1\n")

@@ -72,11 +72,17 @@ class Grammar(unittest.TestCase):
             (b"threads=5", b"threads=4"),
             (b"thread 1 tgid=1", b"thread 1"),
             (b"thread 1 tgid=1 comm=init", b"thread 1 comm=init tgid=1"),
-            (b"comm=dead level=0 upid=60@102 uid", b"comm=dead level=0 upid=60@102 pgid=1 uid"),
+            (b"upid=60@102 tracer=- uid", b"upid=60@102 tracer=- pgid=1 uid"),
             (b"tasks=4 refs", b"tasks= refs"),
-            (b"cgroup=/\ntask 2", b"cgroup=/ unlisted=1\ntask 2"),
-            (b"cgroup=/\nthread 2", b"cgroup=/ unlisted=1\nthread 2"),
-            (b"cgroup=/\ntask 2", b"cgroup=/ unlisted=0\ntask 2"),
+            (b"cgroup_id=1\ntask 2", b"cgroup_id=1 unlisted=1\ntask 2"),
+            (b"cgroup_id=1\nthread 2", b"cgroup_id=1 unlisted=1\nthread 2"),
+            (b"cgroup_id=1\ntask 2", b"cgroup_id=1 unlisted=0\ntask 2"),
+            (b"cgroup=/x=y", b"cgroup=/x\\075y"),
+            (b"cwd=/srv", b"cwd=/s\\162v"),
+            (b"caps=0", b"caps="),
+            (b"caps=000001f", b"caps=000001F"),
+            (b"tracer=-", b"tracer="),
+            (b"nnp=0", b"nnp=2"),
             (b"end ns", b"END ns"),
         ):
             text = TEXT.replace(old, new, 1)
@@ -86,7 +92,7 @@ class Grammar(unittest.TestCase):
 
     def test_other_texts(self) -> None:
         """What only answers to queries have, or systems where something hides."""
-        unlisted = TEXT.replace(b"cgroup=/\nthread 1 ", b"cgroup=/ unlisted=1\nthread 1 ")
+        unlisted = TEXT.replace(b"cgroup_id=9\nthread 1 ", b"cgroup_id=9 unlisted=1\nthread 1 ")
         self.assertNotEqual(unlisted, TEXT)
         flags = [task.unlisted for task in format1.parse(unlisted).tasks]
         self.assertEqual(flags, [False, False, False, True])

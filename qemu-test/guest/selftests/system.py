@@ -25,15 +25,15 @@ ns net 106 id=6 owner=101 tasks=3 refs=9 active=9
 ns cgroup 107 id=7 owner=101 tasks=3 refs=9 active=9 root=/
 ns time 108 id=8 owner=101 tasks=3 refs=9 active=9 monotonic=-5 boottime=7
 ns pid 109 id=12 owner=101 tasks=1 refs=9 active=9 level=1 parent=102 reaper=50 pids=2 pid_max=400 dying=0
-task 1 comm=init level=0 upid=1@102 pgid=1 sid=1 ppid=0 uid=0 gid=0 threads=1 state=S kind=user start=10000000 pidns=102 pid_for_children=102 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=0 root=/ cgroup=/
-task 2 comm=kthreadd level=0 upid=2@102 pgid=0 sid=0 ppid=0 uid=0 gid=0 threads=1 state=S kind=kthread start=10000001 pidns=102 pid_for_children=102 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=0 root=/ cgroup=/
-task 50 comm=a\040b level=1 upid=50@102,1@109 pgid=1,0 sid=1,0 ppid=1 uid=1001 gid=2001 threads=2 state=S kind=user start=2000000000 pidns=109 pid_for_children=109 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=1 root=/srv cgroup=/x\075y
-task 60 comm=dead level=0 upid=60@102 pgid=60 sid=60 ppid=1 uid=0 gid=0 threads=1 state=Z kind=user start=3000000000 pidns=102 pid_for_children=- mntns=- utsns=- ipcns=- netns=- cgroupns=- timens=- time_for_children=- userns=101 chroot=- root=- cgroup=/
-thread 1 tgid=1 comm=init level=0 upid=1@102 uid=0 gid=0 state=S start=10000000 pidns=102 pid_for_children=102 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=0 root=/ cgroup=/
-thread 2 tgid=2 comm=kthreadd level=0 upid=2@102 uid=0 gid=0 state=S start=10000001 pidns=102 pid_for_children=102 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=0 root=/ cgroup=/
-thread 50 tgid=50 comm=a\040b level=1 upid=50@102,1@109 uid=1001 gid=2001 state=S start=2000000000 pidns=109 pid_for_children=109 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=1 root=/srv cgroup=/x\075y
-thread 51 tgid=50 comm=a\040b level=1 upid=51@102,2@109 uid=1002 gid=2001 state=S start=2500000000 pidns=109 pid_for_children=109 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=1 root=/srv cgroup=/x\075y
-thread 60 tgid=60 comm=dead level=0 upid=60@102 uid=0 gid=0 state=Z start=3000000000 pidns=102 pid_for_children=- mntns=- utsns=- ipcns=- netns=- cgroupns=- timens=- time_for_children=- userns=101 chroot=- root=- cgroup=/
+task 1 comm=init level=0 upid=1@102 pgid=1 sid=1 ppid=0 tracer=- uid=0 gid=0 euid=0 egid=0 caps=000001ffffffffff seccomp=0 nnp=0 threads=1 state=S kind=user start=10000000 pidns=102 pid_for_children=102 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=0 root=/ rootns=103 cwd=/ cwdns=103 cgroup=/ cgroup_id=1
+task 2 comm=kthreadd level=0 upid=2@102 pgid=0 sid=0 ppid=0 tracer=- uid=0 gid=0 euid=0 egid=0 caps=000001ffffffffff seccomp=0 nnp=0 threads=1 state=S kind=kthread start=10000001 pidns=102 pid_for_children=102 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=0 root=/ rootns=103 cwd=/ cwdns=103 cgroup=/ cgroup_id=1
+task 50 comm=a\040b level=1 upid=50@102,1@109 pgid=1,0 sid=1,0 ppid=1 tracer=- uid=1001 gid=2001 euid=1001 egid=2001 caps=000001ffffffffff seccomp=0 nnp=0 threads=2 state=S kind=user start=2000000000 pidns=109 pid_for_children=109 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=1 root=/srv rootns=103 cwd=/srv cwdns=103 cgroup=/x=y cgroup_id=7
+task 60 comm=dead level=0 upid=60@102 pgid=60 sid=60 ppid=1 tracer=- uid=0 gid=0 euid=0 egid=0 caps=000001ffffffffff seccomp=0 nnp=0 threads=1 state=Z kind=user start=3000000000 pidns=102 pid_for_children=- mntns=- utsns=- ipcns=- netns=- cgroupns=- timens=- time_for_children=- userns=101 chroot=- root=- rootns=- cwd=- cwdns=- cgroup=/gone//deleted cgroup_id=9
+thread 1 tgid=1 comm=init level=0 upid=1@102 tracer=- uid=0 gid=0 euid=0 egid=0 caps=000001ffffffffff seccomp=0 nnp=0 state=S start=10000000 pidns=102 pid_for_children=102 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=0 root=/ rootns=103 cwd=/ cwdns=103 cgroup=/ cgroup_id=1
+thread 2 tgid=2 comm=kthreadd level=0 upid=2@102 tracer=- uid=0 gid=0 euid=0 egid=0 caps=000001ffffffffff seccomp=0 nnp=0 state=S start=10000001 pidns=102 pid_for_children=102 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=0 root=/ rootns=103 cwd=/ cwdns=103 cgroup=/ cgroup_id=1
+thread 50 tgid=50 comm=a\040b level=1 upid=50@102,1@109 tracer=- uid=1001 gid=2001 euid=1001 egid=2001 caps=000001ffffffffff seccomp=0 nnp=0 state=S start=2000000000 pidns=109 pid_for_children=109 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=1 root=/srv rootns=103 cwd=/srv cwdns=103 cgroup=/x=y cgroup_id=7
+thread 51 tgid=50 comm=a\040b level=1 upid=51@102,2@109 tracer=- uid=1002 gid=2001 euid=1002 egid=2001 caps=000001ffffffffff seccomp=0 nnp=0 state=S start=2500000000 pidns=109 pid_for_children=109 mntns=103 utsns=104 ipcns=105 netns=106 cgroupns=107 timens=108 time_for_children=108 userns=101 chroot=1 root=/srv rootns=103 cwd=/srv cwdns=103 cgroup=/x=y cgroup_id=7
+thread 60 tgid=60 comm=dead level=0 upid=60@102 tracer=- uid=0 gid=0 euid=0 egid=0 caps=000001ffffffffff seccomp=0 nnp=0 state=Z start=3000000000 pidns=102 pid_for_children=- mntns=- utsns=- ipcns=- netns=- cgroupns=- timens=- time_for_children=- userns=101 chroot=- root=- rootns=- cwd=- cwdns=- cgroup=/gone//deleted cgroup_id=9
 mount 103 1 outside 1 1 0:1 / / rw - nullfs none rw
 mount 103 2 root 20 1 0:2 / / rw,relatime shared:1 - ext4 /dev/a\040b rw,errors=continue
 mount 103 3 over 21 20 0:3 / /m\040p ro master:1 - tmpfs  rw
@@ -67,8 +67,14 @@ INIT = Process(
     nspgid=(1,),
     nssid=(1,),
     ppid=0,
+    tracer=0,
     uid=0,
     gid=0,
+    euid=0,
+    egid=0,
+    caps=0x1FFFFFFFFFF,
+    seccomp=0,
+    nnp=0,
     threads=1,
     state="S",
     switches=(3, 4),
@@ -76,7 +82,10 @@ INIT = Process(
     namespaces=dict(_ALL),
     root=b"/",
     root_id=ROOT,
+    cwd=b"/",
+    cwd_id=ROOT,
     cgroup=b"/",
+    cgroup_inode=1,
 )
 KTHREADD = dataclasses.replace(
     INIT, pid=2, tgid=2, comm=b"kthreadd", nspid=(2,), nspgid=(0,), nssid=(0,), kthread=True
@@ -93,11 +102,16 @@ NESTED = dataclasses.replace(
     ppid=1,
     uid=1001,
     gid=2001,
+    euid=1001,
+    egid=2001,
     threads=2,
     namespaces={**_ALL, "pid": INNER, "pid_for_children": INNER},
     root=b"/srv",
     root_id=SRV,
+    cwd=b"/srv",
+    cwd_id=SRV,
     cgroup=b"/x=y",
+    cgroup_inode=7,
 )
 ZOMBIE = dataclasses.replace(
     INIT,
@@ -113,7 +127,10 @@ ZOMBIE = dataclasses.replace(
     namespaces={**dict.fromkeys(_ALL), "pid": PID, "user": USER},
     root=None,
     root_id=None,
-    cgroup=b"/ (deleted)",
+    cwd=None,
+    cwd_id=None,
+    cgroup=b"/gone (deleted)",
+    cgroup_inode=None,
 )
 
 
@@ -124,9 +141,9 @@ def view(*processes: Process, began: int = 4_000_000_000) -> View:
 
 BEFORE = view(INIT, KTHREADD, NESTED, ZOMBIE)
 AFTER = view(INIT, KTHREADD, NESTED, ZOMBIE, began=6_000_000_000)
-SOURCES = Sources({PID: None, INNER: PID}, {MNT: 2})
+SOURCES = Sources({PID: None, INNER: PID}, {MNT: 2}, dict.fromkeys((1, 2, 3, 5, 6), MNT))
 
-SECOND_THREAD = dataclasses.replace(NESTED, pid=51, start_ticks=250, nspid=(51, 2), uid=1002)
+SECOND_THREAD = dataclasses.replace(NESTED, pid=51, start_ticks=250, nspid=(51, 2), uid=1002, euid=1002)
 THREADS_BEFORE = view(INIT, KTHREADD, NESTED, SECOND_THREAD, ZOMBIE)
 THREADS_AFTER = view(INIT, KTHREADD, NESTED, SECOND_THREAD, ZOMBIE, began=6_000_000_000)
 TIDS = {1: [1], 2: [2], 50: [50, 51], 60: [60]}

@@ -26,6 +26,7 @@ COMMS = {
 }
 
 REAL_UID, REAL_GID = 1001, 2001
+EFFECTIVE_UID, EFFECTIVE_GID = 1002, 2002
 EXTRA_THREADS = 3
 
 
@@ -34,8 +35,8 @@ def _set_comm(name: bytes) -> Callable[[], None]:
 
 
 def _change_ids() -> None:
-    os.setresgid(REAL_GID, 2002, 2003)
-    os.setresuid(REAL_UID, 1002, 1003)
+    os.setresgid(REAL_GID, EFFECTIVE_GID, 2003)
+    os.setresuid(REAL_UID, EFFECTIVE_UID, 1003)
 
 
 def start_threads(count: int) -> None:
@@ -182,6 +183,45 @@ def _detached_root() -> None:
     _leave_all_but_root()
 
 
+def _foreign_cwd() -> None:
+    """A working directory in the mount namespace that the process has left."""
+    fd = os.open("/usr", os.O_PATH)
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    os.fchdir(fd)
+    os.close(fd)
+
+
+def _detached_cwd() -> None:
+    """A working directory on a mount that is in no mount namespace any more."""
+    _scratch()
+    os.chdir("/tmp")
+    syscalls.umount(b"/tmp", syscalls.MNT_DETACH)
+
+
+ODD_DIR = b"/tmp/user@1000,a=b#c"
+"""Nothing of its name is special in a path."""
+
+
+def _odd_cwd() -> None:
+    _scratch()
+    os.mkdir(ODD_DIR)
+    os.chdir(ODD_DIR)
+
+
+DELETED_DIR = b"/tmp/gone too"
+
+
+def _deleted_cwd() -> None:
+    _scratch()
+    os.mkdir(DELETED_DIR)
+    os.chdir(DELETED_DIR)
+    os.rmdir(DELETED_DIR)
+
+
+DROPPED = 21
+"""CAP_SYS_ADMIN."""
+
+
 def settle(zoo: Zoo) -> None:
     """Makes them."""
     for name, comm in COMMS.items():
@@ -205,3 +245,11 @@ def settle(zoo: Zoo) -> None:
     zoo.spawn("chrooted to deleted", _chrooted_to_deleted)
     zoo.spawn("foreign root", _foreign_root)
     zoo.spawn("detached root", _detached_root)
+    zoo.spawn("foreign cwd", _foreign_cwd)
+    zoo.spawn("detached cwd", _detached_cwd)
+    zoo.spawn("odd cwd", _odd_cwd)
+    zoo.spawn("deleted cwd", _deleted_cwd)
+    zoo.spawn("without capability", lambda: syscalls.drop_capability(DROPPED))
+    zoo.spawn("no new privileges", lambda: syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1))
+    if syscalls.has_seccomp():
+        zoo.spawn("filtered", syscalls.filter_nothing)

@@ -50,7 +50,9 @@ class Scene:
         parents = {
             inum: facts.parent for (kind, inum), facts in self.namespaces.facts.items() if kind == "pid"
         }
-        return Sources(parents, {inum: mounts.stack[0] for inum, mounts in self.mounts.items()})
+        roots = {inum: mounts.stack[0] for inum, mounts in self.mounts.items()}
+        lists = {mount: inum for inum, mounts in self.mounts.items() for mount in mounts.mounts}
+        return Sources(parents, roots, lists)
 
 
 _taken: list[Scene] = []

@@ -8,8 +8,9 @@ import os
 import compare.tasks
 import module
 import procfs
+import syscalls
 from format1 import Task, Value
-from runner import Failure, check, test
+from runner import Failure, check, check_equal, test
 from specimens import cgroups, processes
 from tests import scene
 
@@ -63,15 +64,17 @@ def tasks_ids() -> None:
     zoo = scene.take().zoo
     me, session = os.getpid(), zoo["orphan"].report
     leader, group = zoo["session leader"].pid, zoo["group leader"].pid
+    effective = {"euid": processes.EFFECTIVE_UID, "egid": processes.EFFECTIVE_GID}
     own_session = os.getsid(0)
     check(
         [
             *_expect("ids", zoo["ids"].pid, uid=processes.REAL_UID, gid=processes.REAL_GID, ppid=me),
+            *_expect("effective ids", zoo["ids"].pid, **effective, caps=0),
             *_expect("orphan", zoo["orphan"].pid, ppid=me, sid=(session,), pgid=(session,)),
             *_expect("session leader", leader, sid=(leader,), pgid=(leader,)),
             *_expect("group leader", group, sid=(own_session,), pgid=(group,)),
-            *_expect("traced", zoo["traced"].pid, ppid=me),
-            *_expect("init", 1, ppid=0, kind="user"),
+            *_expect("traced", zoo["traced"].pid, ppid=me, tracer=me),
+            *_expect("init", 1, ppid=0, tracer=None, kind="user"),
             *_expect("kthreadd", 2, ppid=0, kind="kthread", pgid=(0,), sid=(0,), comm=b"kthreadd"),
         ]
     )
@@ -85,6 +88,7 @@ def tasks_states() -> None:
         ("mntns", "utsns", "ipcns", "netns", "cgroupns", "timens", "time_for_children", "pid_for_children")
     )
     dead: dict[str, Value] = {**given_back, "root": None, "chroot": None}
+    dead |= dict.fromkeys(("rootns", "cwd", "cwdns"))
     init, other = zoo["pid dying"].report
     check(
         [
@@ -105,13 +109,14 @@ def tasks_states() -> None:
 def tasks_roots() -> None:
     """chroot=1 and the path for those that called chroot, chroot=0 after pivot_root."""
     zoo = scene.take().zoo
+    deleted = zoo["chrooted to deleted"].pid
     check(
         [
             *_expect("chrooted", zoo["chrooted"].pid, chroot=1, root=processes.CHROOT_DIR),
             *_expect("chrooted to mount", zoo["chrooted to mount"].pid, chroot=1, root=b"/tmp/m"),
-            *_expect("chrooted to deleted", zoo["chrooted to deleted"].pid, chroot=1, root=b"/tmp/gone"),
+            *_expect("chrooted to deleted", deleted, chroot=1, root=b"/tmp/gone//deleted"),
             *_expect("foreign root", zoo["foreign root"].pid, chroot=1),
-            *_expect("detached root", zoo["detached root"].pid, chroot=1),
+            *_expect("detached root", zoo["detached root"].pid, chroot=1, rootns=None),
             *_expect("pivoted", zoo["pivoted"].pid, chroot=0, root=b"/"),
             *_expect("covered root", zoo["covered root"].pid, chroot=1, root=b"/"),
             *_expect("container", zoo["container"].pid, chroot=0, root=b"/"),
@@ -121,14 +126,50 @@ def tasks_roots() -> None:
 
 
 @test
+def tasks_working_directories() -> None:
+    """Working directories, the mount namespaces that they lie in, and removed ones."""
+    zoo = scene.take().zoo
+    host = os.stat("/proc/self/ns/mnt").st_ino
+    foreign = zoo["foreign cwd"].pid
+    check(
+        [
+            *_expect("foreign cwd", foreign, cwd=b"/usr", cwdns=host, rootns=procfs.mnt_inum(foreign)),
+            *_expect("detached cwd", zoo["detached cwd"].pid, cwdns=None),
+            *_expect("odd cwd", zoo["odd cwd"].pid, cwd=processes.ODD_DIR),
+            *_expect("deleted cwd", zoo["deleted cwd"].pid, cwd=processes.DELETED_DIR + b"//deleted"),
+            *_expect("init", 1, rootns=host, cwdns=host),
+        ]
+    )
+    check_equal("the process left the host's mount namespace", procfs.mnt_inum(foreign) != host, True)
+
+
+@test
+def tasks_privileges() -> None:
+    """Capabilities, filters of system calls, and privileges that are given up."""
+    zoo = scene.take().zoo
+    everything = procfs.read_process(1)
+    assert everything is not None
+    without = everything.caps & ~(1 << processes.DROPPED)
+    complaints = [
+        *_expect("init", 1, caps=everything.caps, seccomp=0, nnp=0),
+        *_expect("without capability", zoo["without capability"].pid, caps=without, nnp=0),
+        *_expect("no new privileges", zoo["no new privileges"].pid, nnp=1, seccomp=0),
+    ]
+    if syscalls.has_seccomp():
+        complaints += _expect("filtered", zoo["filtered"].pid, seccomp=2)
+    check(complaints)
+
+
+@test
 def tasks_cgroups() -> None:
     """Cgroup paths of any bytes, seen from the top, kept by zombies."""
     zoo = scene.take().zoo
+    gone = cgroups.GONE + b"//deleted"
     check(
         [
             *_expect("in cgroup", zoo["in cgroup"].pid, cgroup=cgroups.ODD),
             *_expect("in cgroup namespace", zoo["in cgroup namespace"].pid, cgroup=cgroups.INNER),
-            *_expect("zombie in removed cgroup", zoo["zombie in removed cgroup"].pid, cgroup=cgroups.GONE),
+            *_expect("zombie in removed cgroup", zoo["zombie in removed cgroup"].pid, cgroup=gone),
         ]
     )
 

@@ -7,15 +7,17 @@
  * number with a sign, $ a string, % numbers, @ numbers in pid namespaces.
  */
 static const char *const task_keys[] = {
-	"comm$", "level#", "upid@", "pgid%", "sid%", "ppid#", "uid#", "gid#", "threads#", "state$",
-	"kind$", "start#", "pidns?", "pid_for_children?", "mntns?", "utsns?", "ipcns?", "netns?",
-	"cgroupns?", "timens?", "time_for_children?", "userns?", "chroot?", "root$", "cgroup$",
-	NULL,
+	"comm$", "level#", "upid@", "pgid%", "sid%", "ppid#", "tracer?", "uid#", "gid#", "euid#",
+	"egid#", "caps$", "seccomp#", "nnp#", "threads#", "state$", "kind$", "start#", "pidns?",
+	"pid_for_children?", "mntns?", "utsns?", "ipcns?", "netns?", "cgroupns?", "timens?",
+	"time_for_children?", "userns?", "chroot?", "root$", "rootns?", "cwd$", "cwdns?", "cgroup$",
+	"cgroup_id#", NULL,
 };
 static const char *const thread_keys[] = {
-	"tgid#", "comm$", "level#", "upid@", "uid#", "gid#", "state$", "start#", "pidns?",
-	"pid_for_children?", "mntns?", "utsns?", "ipcns?", "netns?", "cgroupns?", "timens?",
-	"time_for_children?", "userns?", "chroot?", "root$", "cgroup$", NULL,
+	"tgid#", "comm$", "level#", "upid@", "tracer?", "uid#", "gid#", "euid#", "egid#", "caps$",
+	"seccomp#", "nnp#", "state$", "start#", "pidns?", "pid_for_children?", "mntns?", "utsns?",
+	"ipcns?", "netns?", "cgroupns?", "timens?", "time_for_children?", "userns?", "chroot?",
+	"root$", "rootns?", "cwd$", "cwdns?", "cgroup$", "cgroup_id#", NULL,
 };
 static const char *const end_keys[] = { "ns#", "tasks#", "threads#", "mounts#", NULL };
 
