@@ -249,6 +249,7 @@ impl Snapshot {
             ns: subject.ns,
             mnt: subject.mnt,
             threads: show.threads,
+            records: is_one || show.tasks || show.threads,
         };
         let mut names = NameBuf::new()?;
         let asked = (sources, query, &budget);

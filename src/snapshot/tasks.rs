@@ -124,12 +124,14 @@ pub(super) struct Filter<'a> {
     pub(super) mnt: Option<&'a NsIdSet>,
     /// Threads, too.
     pub(super) threads: bool,
+    /// At all; otherwise processes are only counted.
+    pub(super) records: bool,
 }
 
 impl Filter<'_> {
     fn keeps(&self, set: &NamespaceSet) -> bool {
         let in_mnt = |mnt: &NsIdSet| set.mnt().is_some_and(|own| mnt.find(&own.id()).is_some());
-        self.ns.is_none_or(|ns| set.is_in(ns)) && self.mnt.is_none_or(in_mnt)
+        self.records && self.ns.is_none_or(|ns| set.is_in(ns)) && self.mnt.is_none_or(in_mnt)
     }
 }
 

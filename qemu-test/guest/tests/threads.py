@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import os
+
 import compare.threads
 import module
 import procfs
 from compare import consistency
 from format1 import Document, Thread, Value
 from runner import Failure, check, check_equal, test
-from specimens import processes, threads
+from specimens import cgroups, processes, threads
 from tests import scene
 
 
@@ -54,22 +56,24 @@ def threads_own_ways() -> None:
     document = taken.everything
     leader = document.thread(taken.zoo["odd threads"].pid)
     other = document.task(taken.zoo["everything"].report)
+    cgroup_id = os.stat(cgroups.MOUNT + threads.CGROUP_INNER).st_ino
     expected: dict[str, dict[str, Value]] = {
-        "uid": {"uid": threads.UID},
+        "uid": {"uid": threads.UID, "euid": threads.UID, "caps": 0},
         "chroot": {"chroot": 1, "root": b"/usr"},
-        "cgroup": {"cgroup": threads.CGROUP_INNER},
+        "cgroup": {"cgroup": threads.CGROUP_INNER, "cgroup_id": cgroup_id},
         "comm": {"comm": b"one = thread"},
         "entered uts": {"utsns": other.fields["utsns"]},
         "entered net": {"netns": other.fields["netns"]},
         "plain": {},
     }
     unshared = {
-        "uts": "utsns",
-        "ipc": "ipcns",
-        "net": "netns",
-        "cgroup ns": "cgroupns",
-        "mnt": "mntns",
-        "pid": "pid_for_children",
+        "uts": ["utsns"],
+        "ipc": ["ipcns"],
+        "net": ["netns"],
+        "cgroup ns": ["cgroupns"],
+        # Its root and its working directory go with it.
+        "mnt": ["mntns", "rootns", "cwdns"],
+        "pid": ["pid_for_children"],
     }
     own = ("upid", "start")
     complaints = []
@@ -80,9 +84,10 @@ def threads_own_ways() -> None:
             for key, value in thread.fields.items()
             if key not in own and value != leader.fields[key]
         }
-        key = unshared.get(name)
-        if key is not None:
-            good = list(differs) == [key] and isinstance(differs[key], int)
+        keys = unshared.get(name)
+        if keys is not None:
+            spaces = set(differs.values())
+            good = list(differs) == keys and len(spaces) == 1 and all(isinstance(i, int) for i in spaces)
         else:
             good = differs == expected[name]
         if not good:
