@@ -24,6 +24,7 @@ use crate::{
         TaskRecord, //
     },
     sys::{
+        id_map::IdExtent,
         memory::{
             charged,
             Box,
@@ -200,15 +201,29 @@ fn until_nul(bytes: &[u8]) -> Escaped<'_> {
     Escaped(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
-/// One element for each item, with commas between.
+impl Value for IdExtent {
+    fn put(&self, to: &mut Window) {
+        self.inside.put(to);
+        to.push(b":");
+        self.outside.put(to);
+        to.push(b":");
+        self.count.put(to);
+    }
+}
+
+/// One element for each item, with commas between; a hyphen if there is none.
 struct List<I, F>(I, F);
 
 impl<T, I: Iterator<Item = T> + Clone, F: Fn(T, &mut Window)> Value for List<I, F> {
     fn put(&self, to: &mut Window) {
-        let mut separator: &[u8] = b"";
-        for item in self.0.clone() {
-            to.push(separator);
-            separator = b",";
+        let mut items = self.0.clone();
+        let Some(first) = items.next() else {
+            to.push(b"-");
+            return;
+        };
+        self.1(first, to);
+        for item in items {
+            to.push(b",");
             self.1(item, to);
         }
     }
@@ -610,7 +625,17 @@ impl RecordWriter<'_> {
                 level,
                 parent,
                 owner,
-            } => fields!(to, level: level, parent: parent, uid: owner),
+            } => {
+                let (uids, gids) = self.snapshot.id_maps(ns);
+                fields!(
+                    to,
+                    level: level,
+                    parent: parent,
+                    uid: owner,
+                    uid_map: List(uids, IdExtent::put),
+                    gid_map: List(gids, IdExtent::put),
+                );
+            }
             Detail::Mnt {
                 mounts,
                 pending,

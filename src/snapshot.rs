@@ -27,6 +27,7 @@ use crate::query::{
     Show, //
 };
 use crate::sys::{
+    id_map::IdExtent,
     memory::{
         self,
         Box, //
@@ -141,10 +142,21 @@ pub(crate) struct NsRecord {
     pub(crate) detail: Detail,
     /// Which of all cgroups is a cgroup namespace's root.
     cgroup_root: Option<u32>,
+    /// Where the maps of a user namespace stand among all extents: those of user ids, and behind them
+    /// those of group ids.
+    id_maps: IdMaps,
     /// The 64-bit id of a mount namespace's root mount.
     pub(crate) root_mount: Option<u64>,
     /// The list of its mounts changed while it was read.
     pub(crate) is_torn: bool,
+}
+
+/// Which of [`Snapshot::id_extents`] a user namespace has.
+#[derive(Clone, Copy, Default)]
+struct IdMaps {
+    first: u32,
+    uids: u32,
+    gids: u32,
 }
 
 /// The picture.
@@ -155,6 +167,7 @@ pub(crate) struct Snapshot {
     tasks: Box<Tasks>,
     namespaces: ChunkedVec<NsRecord>,
     mounts: ChunkedVec<MountRecord>,
+    id_extents: ChunkedVec<IdExtent>,
     strings: StringPool,
     paths: PathTree,
 }
@@ -290,6 +303,7 @@ impl Snapshot {
             tasks: Tasks::new(key)?,
             namespaces: ChunkedVec::new(4),
             mounts: ChunkedVec::new(16),
+            id_extents: ChunkedVec::new(0),
             strings: StringPool::new(key),
             paths: PathTree::new(key),
         };
@@ -346,6 +360,7 @@ impl Snapshot {
             active: 0,
             detail: head.detail,
             cgroup_root: None,
+            id_maps: IdMaps::default(),
             root_mount: head.root,
             is_torn: head.is_torn,
         };
@@ -435,6 +450,7 @@ impl Snapshot {
                     lists.names,
                     budget,
                 )?,
+                id_maps: IdMaps::default(),
                 root_mount: None,
                 is_torn: false,
             };
@@ -459,6 +475,18 @@ impl Snapshot {
                 record.is_torn = head.is_torn;
             } else {
                 record.detail = namespace.detail();
+                if let Some((uids, gids)) = namespace.id_maps() {
+                    // CAST: There are no more than an index can say.
+                    record.id_maps.first = self.id_extents.len() as u32;
+                    for extent in uids.iter() {
+                        self.id_extents.add(extent, budget)?;
+                        record.id_maps.uids = record.id_maps.uids.saturating_add(1);
+                    }
+                    for extent in gids.iter() {
+                        self.id_extents.add(extent, budget)?;
+                        record.id_maps.gids = record.id_maps.gids.saturating_add(1);
+                    }
+                }
             }
             self.namespaces.add(record, budget)?;
         }
@@ -495,6 +523,24 @@ impl Snapshot {
     /// Spells a path.
     pub(crate) fn spell(&self, path: PathId, to: &mut PathBuf) {
         to.spell(path, &self.paths, &self.strings);
+    }
+
+    /// The maps of a user namespace: of user ids, and of group ids.
+    pub(crate) fn id_maps(
+        &self,
+        ns: &NsRecord,
+    ) -> (
+        impl Iterator<Item = &IdExtent> + Clone,
+        impl Iterator<Item = &IdExtent> + Clone,
+    ) {
+        let IdMaps { first, uids, gids } = ns.id_maps;
+        let extents = |first: u32, len: u32| {
+            (first..first.saturating_add(len)).filter_map(|index| self.id_extents.get(index))
+        };
+        (
+            extents(first, uids),
+            extents(first.saturating_add(uids), gids),
+        )
     }
 
     /// The path of a cgroup namespace's root in the default hierarchy.

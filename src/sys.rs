@@ -12,6 +12,7 @@ mod internal_mount;
 pub(crate) mod access;
 pub(crate) mod btf;
 pub(crate) mod cgroup;
+pub(crate) mod id_map;
 pub(crate) mod lock;
 pub(crate) mod log;
 pub(crate) mod memory;

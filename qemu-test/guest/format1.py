@@ -17,7 +17,10 @@ from mountinfo import MountInfo, MountInfoError
 Upid = tuple[int, int | None]
 """A number and the inode number of the pid namespace it is valid in."""
 
-Value = int | str | bytes | tuple[int, ...] | tuple[Upid, ...] | None
+Extent = tuple[int, int, int]
+"""A range of ids: the first inside, the same outside, how many."""
+
+Value = int | str | bytes | tuple[int, ...] | tuple[Upid, ...] | tuple[Extent, ...] | None
 """What a `key=value` field holds; none stands for `-`."""
 
 
@@ -123,6 +126,17 @@ def _upids(value: bytes) -> tuple[Upid, ...]:
     return tuple(upid(item) for item in value.split(b","))
 
 
+def _extents(value: bytes) -> tuple[Extent, ...]:
+    def extent(item: bytes) -> Extent:
+        numbers = item.split(b":")
+        if len(numbers) != 3:
+            raise FormatError(f"{item!r} is not <inside>:<outside>:<count>")
+        inside, outside, count = map(_number, numbers)
+        return inside, outside, count
+
+    return tuple(extent(item) for item in value.split(b","))
+
+
 _FLAG = _one_of("0", "1")
 
 
@@ -158,6 +172,8 @@ NS_SPECS: dict[str, Spec] = {
         "level": _number,
         "parent": _optional(_number),
         "uid": _number,
+        "uid_map": _optional(_extents),
+        "gid_map": _optional(_extents),
     },
     "mnt": {
         **_NS_COMMON,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -25,6 +26,9 @@ Value = TypeVar("Value")
 Key = tuple[str, int]
 """A namespace: its type and inode number."""
 
+IdMap = tuple[tuple[int, int, int], ...]
+"""Extents: the first id inside, the same outside, how many."""
+
 
 @dataclass(frozen=True)
 class NsView:
@@ -39,6 +43,8 @@ class NsView:
     """By time namespace: the offsets of the monotonic and the boot clock in nanoseconds."""
     cgroup_roots: dict[int, bytes] = field(default_factory=dict)
     """By cgroup namespace: its root in the default hierarchy."""
+    id_maps: dict[int, tuple[IdMap, IdMap]] = field(default_factory=dict)
+    """By user namespace: its user ids and its group ids, as seen from the initial one."""
 
     def level(self, key: Key) -> int:
         """How many namespaces are above a pid or user namespace."""
@@ -113,6 +119,43 @@ def _cgroup_roots() -> dict[int, bytes]:
     return forked.call(visit)
 
 
+def _id_map(pid: int | str, kind: str) -> IdMap:
+    with open(f"/proc/{pid}/{kind}_map", "rb") as file:
+        lines = [line.split() for line in file.read().splitlines()]
+    return tuple((int(inside), int(outside), int(count)) for inside, outside, count in lines)
+
+
+def _id_maps_of(fd: int) -> tuple[IdMap, IdMap]:
+    """The maps of a user namespace, as a process in it shows them to the caller, who is outside."""
+    if os.fstat(fd).st_ino == os.stat("/proc/self/ns/user").st_ino:
+        return _id_map("self", "uid"), _id_map("self", "gid")
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            syscalls.setns(fd, syscalls.CLONE_NEWUSER)
+            os.write(writer, b"x")
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(writer)
+    try:
+        assert os.read(reader, 1) == b"x"
+        return _id_map(pid, "uid"), _id_map(pid, "gid")
+    finally:
+        os.close(reader)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _id_maps() -> dict[int, tuple[IdMap, IdMap]]:
+    found = {}
+    for fd in nsfs.open_all(syscalls.CLONE_NEWUSER):
+        found[os.fstat(fd).st_ino] = _id_maps_of(fd)
+        os.close(fd)
+    return found
+
+
 def _pid_max(view: View) -> dict[int, int | None]:
     limits: dict[int, int | None] = {}
     for process in view.processes.values():
@@ -158,4 +201,5 @@ def read(view: View) -> NsView:
         forked.call(lambda: _pid_max(view)),
         enter_each(syscalls.CLONE_NEWTIME, lambda _: _offsets()),
         _cgroup_roots(),
+        forked.call(_id_maps),
     )

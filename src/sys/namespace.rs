@@ -10,6 +10,7 @@
 use super::{
     bindings,
     cgroup::Cgroup,
+    id_map::IdMap,
     memory::{
         self,
         Vec, //
@@ -577,6 +578,22 @@ impl Namespace {
         let active = unsafe { &raw mut (*self.ptr.as_ptr()).tree.__ns_ref_active.counter };
         // SAFETY: As above; C accesses it with atomic operations, too.
         unsafe { Atomic::from_ptr(active) }.load(Relaxed)
+    }
+
+    /// The maps of a user namespace: of user ids, and of group ids.
+    pub(crate) fn id_maps(&self) -> Option<(IdMap<'_>, IdMap<'_>)> {
+        if self.kind != Kind::User {
+            return None;
+        }
+        // SAFETY: The type is right by the type invariants, and the reference of this object lasts
+        // longer than the result.
+        unsafe {
+            let ns = outer!(self, user_namespace);
+            Some((
+                IdMap::of(&raw const (*ns).uid_map),
+                IdMap::of(&raw const (*ns).gid_map),
+            ))
+        }
     }
 
     /// What only namespaces of this type have.

@@ -63,6 +63,9 @@ def expectations(key: Key, source: NsView, view: View) -> dict[str, Value]:
             expected |= _pid(key, source, view)
         case "user":
             expected["level"] = source.level(key)
+            if inum in source.id_maps:
+                uids, gids = source.id_maps[inum]
+                expected["uid_map"], expected["gid_map"] = uids or None, gids or None
         case "uts":
             if inum in source.names:
                 expected["nodename"], expected["domainname"] = source.names[inum]

@@ -16,7 +16,7 @@ from syscalls import FileId, StatMount
 USER, PID, MNT, UTS, IPC, NET, CGROUP, TIME, INNER = range(101, 110)
 
 TEXT = rb"""nsinspect 1 release=7.3.4+deb13-amd64 uptime=5000000000
-ns user 101 id=1 owner=- tasks=4 refs=9 active=9 level=0 parent=- uid=0
+ns user 101 id=1 owner=- tasks=4 refs=9 active=9 level=0 parent=- uid=0 uid_map=0:0:4294967295 gid_map=-
 ns pid 102 id=2 owner=101 tasks=3 refs=9 active=9 level=0 parent=- reaper=1 pids=5 pid_max=32768 dying=0
 ns mnt 103 id=3 owner=101 tasks=3 refs=9 active=9 mounts=5 pending=0 event=7 origin=- root=1
 ns uts 104 id=4 owner=101 tasks=3 refs=9 active=9 nodename=a\040node domainname=\055
@@ -174,6 +174,7 @@ NAMESPACES = NsView(
     pid_max={PID: 32768, INNER: 400},
     offsets={TIME: (-5, 7)},
     cgroup_roots={CGROUP: b"/"},
+    id_maps={USER: (((0, 0, 0xFFFF_FFFF),), ())},
 )
 
 

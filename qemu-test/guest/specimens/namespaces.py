@@ -114,6 +114,46 @@ def _users() -> None:
     syscalls.unshare(CLONE_NEWUSER)
 
 
+UID_MAP = tuple((1000 * n, 100_000 + 2000 * n, 10 + n) for n in range(8))
+"""More extents than the map itself has room for."""
+GID_MAP = ((0, 100_000, 1000), (5000, 70_000, 1))
+INNER_UID_MAP = ((0, 1000, 5), (7, 3, 2))
+"""Of the namespace inside, in ids of the one around it."""
+INNER_UID_MAP_OUTSIDE = ((0, 102_000, 5), (7, 100_003, 2))
+
+
+def _write_maps(pid: int, **maps: tuple[tuple[int, int, int], ...]) -> None:
+    for kind, extents in maps.items():
+        with open(f"/proc/{pid}/{kind}_map", "w", encoding="ascii") as file:
+            file.write("".join(f"{inside} {outside} {count}\n" for inside, outside, count in extents))
+
+
+def _unshare_mapped(**maps: tuple[tuple[int, int, int], ...]) -> int:
+    """A process in a user namespace of its own, whose maps the caller writes."""
+
+    def arrange() -> None:
+        syscalls.unshare(CLONE_NEWUSER)
+        # So that whoever has made it may write to its files.
+        syscalls.prctl(_PR_SET_DUMPABLE, 1)
+
+    pid = spawn(arrange).pid
+    _write_maps(pid, **maps)
+    return pid
+
+
+def _mapped() -> tuple[int, int]:
+    """A user namespace with long maps, and one inside of it; returns a process in each."""
+    outer = _unshare_mapped(uid=UID_MAP, gid=GID_MAP)
+    fd = nsfs.open_link(outer, "user")
+    assert fd is not None
+    syscalls.setns(fd)
+    os.close(fd)
+    # Whoever makes a user namespace must have ids in the one around it.
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    return outer, _unshare_mapped(uid=INNER_UID_MAP)
+
+
 def _everything() -> int:
     """All types at once, all owned by the new user namespace."""
     syscalls.unshare(CLONE_NEWUSER)
@@ -141,6 +181,7 @@ def settle(zoo: Zoo) -> None:
     zoo.spawn("cgroup ns", lambda: syscalls.unshare(CLONE_NEWCGROUP))
     zoo.spawn("user", lambda: syscalls.unshare(CLONE_NEWUSER))
     zoo.spawn("users", _users)
+    zoo.spawn("mapped", _mapped)
     zoo.spawn("everything", _everything)
     zoo.spawn("time", _time)
     nested = zoo.spawn("pid nest", lambda: nest(DEPTH))

@@ -94,6 +94,32 @@ def namespaces_user() -> None:
 
 
 @test
+def namespaces_id_maps() -> None:
+    """Which ids the ids in a user namespace stand for: of many extents, nested, and none yet."""
+    settled = scene.take().zoo
+    outer, inner = settled["mapped"].report
+    everything = ((0, 0, 0xFFFF_FFFF),)
+    check(
+        [
+            *_expect("init", _of(1, "userns", "user"), uid_map=everything, gid_map=everything),
+            *_expect(
+                "mapped",
+                _of(outer, "userns", "user"),
+                uid_map=namespaces.UID_MAP,
+                gid_map=namespaces.GID_MAP,
+            ),
+            *_expect(
+                "mapped inside",
+                _of(inner, "userns", "user"),
+                uid_map=namespaces.INNER_UID_MAP_OUTSIDE,
+                gid_map=None,
+            ),
+            *_expect("user", _of(settled["user"].pid, "userns", "user"), uid_map=None, gid_map=None),
+        ]
+    )
+
+
+@test
 def namespaces_pid() -> None:
     """Levels, parents, reapers and limits of nested pid namespaces; one that is dying."""
     settled = scene.take().zoo

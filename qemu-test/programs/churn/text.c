@@ -28,7 +28,7 @@ static const struct {
 	const char *keys[16];
 } ns_keys[] = {
 	{ "pid", { NS_KEYS, "level#", "parent?", "reaper?", "pids#", "pid_max#", "dying#" } },
-	{ "user", { NS_KEYS, "level#", "parent?", "uid#" } },
+	{ "user", { NS_KEYS, "level#", "parent?", "uid#", "uid_map$", "gid_map$" } },
 	{ "mnt", { NS_KEYS, "mounts#", "pending#", "event#", "origin?", "root?" } },
 	{ "uts", { NS_KEYS, "nodename$", "domainname$" } },
 	{ "ipc", { NS_KEYS } },
