@@ -818,11 +818,15 @@ impl RecordWriter<'_> {
         });
         mount.id.put(to);
         to.push(match mount.reach {
-            Reach::Root => b" root ".as_slice(),
-            Reach::Over => b" over ",
-            Reach::Covered => b" covered ",
-            Reach::Outside => b" outside ",
+            Reach::Root => b" root".as_slice(),
+            Reach::Over => b" over",
+            Reach::Covered => b" covered",
+            Reach::Outside => b" outside",
         });
+        if mount.flags.is_locked() {
+            to.push(b",locked");
+        }
+        to.push(b" ");
         if !mount.flags.is_kernel_line() {
             self.render_mountinfo(mount, scratch, to);
         }

@@ -288,6 +288,7 @@ class Mount:
     namespace: int
     id: int
     reach: str
+    locked: bool
     line: bytes
     """The line as in mountinfo, without the line feed."""
     info: MountInfo
@@ -404,7 +405,12 @@ def _mount(line: bytes) -> Mount:
         info = MountInfo.parse(rest)
     except MountInfoError as error:
         raise FormatError(str(error)) from None
-    return Mount(_number(namespace), _number(mount_id), _one_of(*REACHES)(reach), rest, info)
+    word, comma, mark = reach.partition(b",")
+    if comma and mark != b"locked":
+        raise FormatError(f"{reach!r} is no reach")
+    return Mount(
+        _number(namespace), _number(mount_id), _one_of(*REACHES)(word), bool(comma), rest, info
+    )
 
 
 def _end(fields: list[bytes]) -> End:

@@ -34,6 +34,8 @@ class MountList:
     """How many mounts the namespace has by its own count."""
     leads_to: dict[bytes, int | None]
     """By mount point, as in the lines: the 64-bit id of the mount that this path leads to; none if nowhere."""
+    locked: dict[int, bool]
+    """By 64-bit id, of those that their own path leads to, but for the root: whether each is locked."""
 
     @property
     def infos(self) -> list[MountInfo]:
@@ -61,8 +63,16 @@ def _read(proc_fd: int, namespace_fd: int) -> MountList:
         if mount_id not in mounts:
             mounts[mount_id] = syscalls.statmount(mount_id)
     points = {MountInfo.parse(line).point for line in lines}
+    ids = {stat.old_id: mount for mount, stat in mounts.items()}
+    locked = {}
+    for info in map(MountInfo.parse, lines):
+        path = mountinfo.unescape(info.point)
+        # The path of one that is covered may lead to the inside of another.
+        mount = ids[info.id]
+        if mount != top.mount and len(path) < syscalls.PATH_MAX and syscalls.leads_to(path) == mount:
+            locked[mount] = syscalls.is_locked(path)
     leads_to = {point: syscalls.leads_to(mountinfo.unescape(point)) for point in points}
-    return MountList(lines, top, tuple(stack), mounts, count, leads_to)
+    return MountList(lines, top, tuple(stack), mounts, count, leads_to, locked)
 
 
 def read_all() -> dict[int, MountList]:

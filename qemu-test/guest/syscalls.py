@@ -65,6 +65,8 @@ MS_STRICTATIME = 1 << 24
 MS_LAZYTIME = 1 << 25
 
 MNT_DETACH = 2
+MNT_EXPIRE = 4
+UMOUNT_NOFOLLOW = 8
 
 AT_FDCWD = -100
 AT_SYMLINK_NOFOLLOW = 0x100
@@ -152,6 +154,23 @@ def bind(source: bytes, target: bytes, recursive: bool = False) -> None:
 def umount(target: bytes, flags: int = 0) -> None:
     """umount2(2)."""
     _check(_libc.umount2(target, ctypes.c_int(flags)), f"umount {target!r}")
+
+
+def is_locked(target: bytes) -> bool:
+    """Whether a mount, which is not the caller's root, cannot be unmounted without those below it.
+
+    It is marked as one that may expire, which fails with EINVAL if it is locked, and the mark is taken away.
+    """
+    error = 0
+    try:
+        umount(target, MNT_EXPIRE | UMOUNT_NOFOLLOW)
+    except OSError as failed:
+        error = failed.errno or -1
+    if error not in (errno.EAGAIN, errno.EBUSY, errno.EINVAL):
+        raise OSError(error, f"a mark on {target!r}: {os.strerror(error)}")
+    # Whoever goes there takes the mark away.
+    leads_to(target)
+    return error == errno.EINVAL
 
 
 def pivot_root(new_root: bytes, put_old: bytes) -> None:

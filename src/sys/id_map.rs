@@ -6,12 +6,9 @@
 
 use super::bindings;
 use core::marker::PhantomData;
-use kernel::{
-    prelude::*,
-    sync::atomic::{
-        Acquire,
-        Atomic, //
-    },
+use kernel::sync::atomic::{
+    Acquire,
+    Atomic, //
 };
 
 /// A range of ids. C: `struct uid_gid_extent`.

@@ -78,6 +78,11 @@ def compare_namespace(namespace: int, records: list[Mount], source: MountList) -
         [mountinfo.without_propagate_from(line) for line in source.lines],
     )
     complaints += _reaches(namespace, visible, source)
+    complaints += [
+        f"{where}: mount {record.id} on {record.info.point!r}: locked is {record.locked}, umount says otherwise"
+        for record in records
+        if record.locked != source.locked.get(record.id, record.locked)
+    ]
     ids = [record.id for record in records]
     if len(ids) != source.count:
         complaints.append(f"{where}: {len(ids)} records, the kernel counts {source.count} mounts")

@@ -37,7 +37,7 @@ thread 60 tgid=60 comm=dead level=0 upid=60@102 tracer=- uid=0 gid=0 euid=0 egid
 mount 103 1 outside 1 1 0:1 / / rw - nullfs none rw
 mount 103 2 root 20 1 0:2 / / rw,relatime shared:1 - ext4 /dev/a\040b rw,errors=continue
 mount 103 3 over 21 20 0:3 / /m\040p ro master:1 - tmpfs  rw
-mount 103 5 root 22 21 0:4 /sub /m\040p rw - fuse.x y rw
+mount 103 5 root,locked 22 21 0:4 /sub /m\040p rw - fuse.x y rw
 mount 103 6 covered 23 21 0:5 / /m\040p/x rw - tmpfs y rw
 end ns=9 tasks=4 threads=5 mounts=5
 """  # noqa: E501
@@ -204,4 +204,5 @@ MOUNTS = MountList(
     },
     count=5,
     leads_to={b"/": 2, rb"/m\040p": 5, rb"/m\040p/x": 5},
+    locked={5: True},
 )

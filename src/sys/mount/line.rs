@@ -50,7 +50,7 @@ const MOUNT_FLAGS: [bindings::mount_flags; 8] = [
     bindings::MNT_NOSYMFOLLOW,
 ];
 
-/// What `mountinfo` shows of a mount's flags, and of what kind of peers it has.
+/// What `mountinfo` shows of a mount's flags, of what kind its peers are, and whether it is locked.
 #[derive(Clone, Copy, Default, PartialEq)]
 pub(crate) struct Flags(u16);
 
@@ -60,6 +60,7 @@ impl Flags {
     const SLAVE: u16 = 1 << 10;
     const UNBINDABLE: u16 = 1 << 11;
     const KERNEL_LINE: u16 = 1 << 12;
+    const LOCKED: u16 = 1 << 13;
 
     /// How the options are spelled, but for the first.
     const OPTIONS: [(u16, &'static [u8]); 8] = [
@@ -107,6 +108,11 @@ impl Flags {
     /// It cannot be bind mounted. C: `IS_MNT_UNBINDABLE()`.
     pub(crate) fn is_unbindable(self) -> bool {
         self.has(Self::UNBINDABLE)
+    }
+
+    /// Nobody but whoever may unmount what it is mounted on can unmount it. C: `MNT_LOCKED`.
+    pub(crate) fn is_locked(self) -> bool {
+        self.has(Self::LOCKED)
     }
 
     /// The kernel wrote the whole line.
@@ -494,6 +500,7 @@ impl<'s> Mount<'s> {
             .with(Flags::SHARED, tree & bindings::T_SHARED != 0)
             .with(Flags::SLAVE, !member!(self, mnt_master).is_null())
             .with(Flags::UNBINDABLE, tree & bindings::T_UNBINDABLE != 0)
+            .with(Flags::LOCKED, mount & bindings::MNT_LOCKED != 0)
     }
 
     /// C: `is_idmapped_mnt()`.
