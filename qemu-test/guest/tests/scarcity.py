@@ -208,9 +208,12 @@ _LEFT = 44 << 20
 # more than this on top.
 _LAG = 4 << 20
 # What the kernel keeps back for itself, in KiB: for huge pages it may be far more, and all but a part of that
-# can be had, though it does not count as available.
-_MIN_FREE = "/proc/sys/vm/min_free_kbytes"
-_KEPT_BACK = 4096
+# can be had, though it does not count as available. The same goes for the free pages that each processor keeps at
+# hand: an eighth of the memory, unless it is told to keep less, here the 1000th part.
+_KNOBS = {
+    "/proc/sys/vm/min_free_kbytes": "4096",
+    "/proc/sys/vm/percpu_pagelist_high_fraction": "1000",
+}
 
 
 def _available() -> int:
@@ -222,13 +225,16 @@ def _available() -> int:
 
 @contextlib.contextmanager
 def _little_kept_back() -> Iterator[None]:
-    with open(_MIN_FREE, encoding="ascii") as file:
-        before = file.read()
-    _write(_MIN_FREE, str(_KEPT_BACK))
+    before = {}
     try:
+        for knob, value in _KNOBS.items():
+            with open(knob, encoding="ascii") as file:
+                before[knob] = file.read()
+            _write(knob, value)
         yield
     finally:
-        _write(_MIN_FREE, before)
+        for knob, value in before.items():
+            _write(knob, value)
 
 
 def _hold_nearly_all() -> None:
