@@ -43,6 +43,13 @@ pub(crate) struct Device {
     pub(crate) minor: u32,
 }
 
+/// Whether a process is a kernel thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TaskKind {
+    User,
+    Kthread,
+}
+
 /// What a record must be like to be kept. All that is there must hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Query {
@@ -54,6 +61,10 @@ pub(crate) struct Query {
     pub(crate) ns: Option<u32>,
     /// The mounts of this device.
     pub(crate) dev: Option<Device>,
+    /// The mount with this 64-bit id.
+    pub(crate) mount: Option<u64>,
+    /// Processes and threads of this kind.
+    pub(crate) kind: Option<TaskKind>,
     /// The kinds of records, if they were named.
     pub(crate) show: Option<Show>,
     /// Whether mounts show which peer group they get events from.
@@ -73,6 +84,7 @@ pub(crate) enum Invalid {
     Upid,
     Device,
     Kind,
+    TaskKind,
     Flag,
 }
 
@@ -84,12 +96,13 @@ impl Invalid {
             Self::Lines => "it has more than one line",
             Self::Blank => "its fields are not separated by exactly one blank",
             Self::NoValue => "a field is not of the form key=value",
-            Self::Key => "the keys are pid, upid, ns, dev, show and propagate_from",
+            Self::Key => "the keys are pid, upid, ns, dev, mount, kind, show and propagate_from",
             Self::Twice => "a key is given twice",
-            Self::Number => "pid= and ns= take a decimal number",
+            Self::Number => "pid=, ns= and mount= take a decimal number",
             Self::Upid => "upid= takes a number, an @ and the inode number of a pid namespace",
             Self::Device => "dev= takes a major number, a colon and a minor number",
             Self::Kind => "show= takes a list, separated by commas, of ns, tasks, threads, mounts",
+            Self::TaskKind => "kind= takes user or kthread",
             Self::Flag => "propagate_from= takes 0 or 1",
         }
     }
@@ -111,6 +124,8 @@ impl Query {
         upid: None,
         ns: None,
         dev: None,
+        mount: None,
+        kind: None,
         show: None,
         propagate_from: false,
     };
@@ -146,6 +161,8 @@ impl Query {
                 b"upid" => once(&mut query.upid, upid(value).ok_or(Invalid::Upid)?)?,
                 b"ns" => once(&mut query.ns, decimal(value).ok_or(Invalid::Number)?)?,
                 b"dev" => once(&mut query.dev, device(value).ok_or(Invalid::Device)?)?,
+                b"mount" => once(&mut query.mount, decimal(value).ok_or(Invalid::Number)?)?,
+                b"kind" => once(&mut query.kind, task_kind(value).ok_or(Invalid::TaskKind)?)?,
                 b"show" => once(&mut query.show, show(value).ok_or(Invalid::Kind)?)?,
                 b"propagate_from" => {
                     once(&mut propagate_from, flag(value).ok_or(Invalid::Flag)?)?;
@@ -160,7 +177,8 @@ impl Query {
     /// A query, for people, whose answer takes less memory than that to this one.
     pub(crate) fn smaller(&self) -> &'static str {
         let show = self.show();
-        if self.pid.is_some() || self.upid.is_some() || self.ns.is_some() || self.dev.is_some() {
+        let of_mounts = self.dev.is_some() || self.mount.is_some();
+        if self.pid.is_some() || self.upid.is_some() || self.ns.is_some() || of_mounts {
             if show.mounts {
                 "the same with show=ns,tasks"
             } else {
@@ -225,6 +243,14 @@ fn device(value: &[u8]) -> Option<Device> {
         major: decimal(major)?,
         minor: decimal(minor)?,
     })
+}
+
+fn task_kind(value: &[u8]) -> Option<TaskKind> {
+    match value {
+        b"user" => Some(TaskKind::User),
+        b"kthread" => Some(TaskKind::Kthread),
+        _ => None,
+    }
 }
 
 fn show(value: &[u8]) -> Option<Show> {
@@ -299,6 +325,12 @@ mod tests {
         ));
         let dev = Some(Device { major: 8, minor: 1 });
         assert!(is("dev=8:1", Query { dev, ..all }));
+        let mount = Some(u64::MAX);
+        assert!(is("mount=18446744073709551615", Query { mount, ..all }));
+        let kind = Some(TaskKind::User);
+        assert!(is("kind=user", Query { kind, ..all }));
+        let kind = Some(TaskKind::Kthread);
+        assert!(is("kind=kthread", Query { kind, ..all }));
         assert!(is(
             "propagate_from=1",
             Query {
@@ -395,6 +427,12 @@ mod tests {
             "show=ns=1",
         ] {
             assert!(fails(value, Invalid::Kind));
+        }
+        for value in ["mount=", "mount=-1", "mount=18446744073709551616"] {
+            assert!(fails(value, Invalid::Number));
+        }
+        for value in ["kind=", "kind=User", "kind=users", "kind=user,kthread"] {
+            assert!(fails(value, Invalid::TaskKind));
         }
         for value in ["propagate_from=", "propagate_from=2", "propagate_from=yes"] {
             assert!(fails(value, Invalid::Flag));

@@ -22,7 +22,6 @@ mod store;
 mod tasks;
 
 use crate::query::{
-    Device,
     Query,
     Show, //
 };
@@ -56,7 +55,10 @@ use kernel::{
     fs::LocalFile,
     prelude::*, //
 };
-use mounts::MountLists;
+use mounts::{
+    MountFilter,
+    MountLists, //
+};
 pub(crate) use mounts::{
     MountRecord,
     Reach, //
@@ -176,7 +178,7 @@ pub(crate) struct Snapshot {
 struct Subject<'a> {
     /// The namespace that was asked for.
     ns: Option<NsId>,
-    /// Mount namespaces with the device that was asked for.
+    /// Mount namespaces with a mount that was asked for.
     mnt: Option<&'a NsIdSet>,
     /// The namespaces of the process that was asked for; with `None` in it, there is no such process.
     set: Option<Option<NamespaceSet>>,
@@ -247,9 +249,14 @@ impl Snapshot {
             return Ok(snapshot);
         }
         let (ns, upid_ns) = (ns.flatten(), upid_ns.flatten());
-        let mnt = match query.dev {
-            Some(device) => Some(sources.mnt_namespaces_with(device, &budget)?),
-            None => None,
+        let mounts = MountFilter {
+            dev: query.dev,
+            id: query.mount,
+        };
+        let mnt = if mounts.is_all() {
+            None
+        } else {
+            Some(sources.mnt_namespaces_with(mounts, &budget)?)
         };
         let mut subject = Subject {
             ns: ns.as_ref().and_then(Namespace::id),
@@ -263,6 +270,7 @@ impl Snapshot {
             mnt: subject.mnt,
             threads: show.threads,
             records: is_one || show.tasks || show.threads,
+            kind: query.kind,
         };
         let mut names = NameBuf::new()?;
         let asked = (sources, query, &budget);
@@ -430,7 +438,10 @@ impl Snapshot {
         self.namespaces.reserve_more(namespaces.len(), budget)?;
         let options = Options::of_system(query.propagate_from, sources.kernel_lines);
         let mut lists = MountLists::new(&sources.mounts, file, names, options, budget, sources.key);
-        lists.dev = query.dev;
+        lists.filter = MountFilter {
+            dev: query.dev,
+            id: query.mount,
+        };
         lists.root = root;
         for namespace in &namespaces {
             let Some(id) = namespace.id() else {
@@ -551,20 +562,20 @@ impl Snapshot {
 }
 
 impl Sources {
-    /// The mount namespaces that have a mount of a device.
-    fn mnt_namespaces_with(&self, device: Device, budget: &Budget) -> Result<NsIdSet> {
+    /// The mount namespaces that have a mount that a filter keeps.
+    fn mnt_namespaces_with(&self, filter: MountFilter, budget: &Budget) -> Result<NsIdSet> {
         let namespaces = self.namespaces.collect(|kind, _| kind == Kind::Mnt)?;
         budget.take::<Namespace>(namespaces.len())?;
-        let mut with_device = NsIdSet::new(16, self.key);
+        let mut found = NsIdSet::new(16, self.key);
         for namespace in &namespaces {
             let (Some(mnt), Some(id)) = (namespace.as_mnt(), namespace.id()) else {
                 continue;
             };
-            if MountLists::has_device(&self.mounts, mnt, device)? {
-                with_device.find_or_add(id.id(), budget, || id)?;
+            if MountLists::has_any(&self.mounts, mnt, filter)? {
+                found.find_or_add(id.id(), budget, || id)?;
             }
         }
         budget.give_back::<Namespace>(namespaces.len());
-        Ok(with_device)
+        Ok(found)
     }
 }

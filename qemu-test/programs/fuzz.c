@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -83,10 +84,11 @@ static const char *const record_names[KINDS] = { "ns ", "task ", "thread ", "mou
 
 /* What is asked for. */
 struct query {
-	bool has_pid, has_upid, has_ns, has_dev, has_show, has_propagate_from;
-	bool propagate_from;
+	bool has_pid, has_upid, has_ns, has_dev, has_mount, has_kind, has_show, has_propagate_from;
+	bool propagate_from, wants_kthreads;
 	unsigned int show;
 	uint32_t pid, upid_nr, upid_ns, ns, major, minor;
+	uint64_t mount;
 };
 
 static const struct query everything;
@@ -96,6 +98,7 @@ static struct {
 	uint32_t pids[2];
 	uint32_t ns[8];		/* of this process; the first is its pid namespace */
 	uint32_t major, minor;	/* of a mount that it sees */
+	uint64_t mount;		/* the id of the one that its root is on */
 } live;
 
 static void look_around(void)
@@ -104,6 +107,7 @@ static void look_around(void)
 		"pid", "mnt", "uts", "ipc", "net", "user", "cgroup", "time",
 	};
 	char path[64], target[64];
+	struct statx root;
 	FILE *mounts;
 
 	live.pids[0] = 1;
@@ -128,6 +132,12 @@ static void look_around(void)
 		exit(2);
 	}
 	fclose(mounts);
+	if (statx(AT_FDCWD, "/", 0, STATX_MNT_ID_UNIQUE, &root) ||
+	    !(root.stx_mask & STATX_MNT_ID_UNIQUE)) {
+		fprintf(stderr, "fuzz: statx tells no id of a mount\n");
+		exit(2);
+	}
+	live.mount = root.stx_mnt_id;
 }
 
 /* --- the grammar, as docs/format.md has it -------------------------------------------------- */
@@ -147,16 +157,25 @@ static bool take(struct cursor *c, const char *word)
 }
 
 /* Takes all digits that there are; they must make a number up to max. */
-static bool take_number(struct cursor *c, uint64_t max, uint32_t *number)
+static bool take_u64(struct cursor *c, uint64_t max, uint64_t *number)
 {
 	const unsigned char *first = c->at;
-	uint64_t value = 0;
+	unsigned __int128 value = 0;
 
 	for (; c->at < c->end && *c->at >= '0' && *c->at <= '9'; c->at++)
 		if (value <= max)
 			value = value * 10 + (*c->at - '0');
 	*number = value;
 	return c->at > first && value <= max;
+}
+
+static bool take_number(struct cursor *c, uint64_t max, uint32_t *number)
+{
+	uint64_t value;
+	bool is_good = take_u64(c, max, &value);
+
+	*number = value;
+	return is_good;
 }
 
 static bool take_show(struct cursor *c, unsigned int *show)
@@ -194,6 +213,12 @@ static bool take_field(struct cursor *c, struct query *q)
 	if (take(c, "dev="))
 		return once(&q->has_dev) && take_number(c, UINT32_MAX, &q->major) &&
 		       take(c, ":") && take_number(c, UINT32_MAX, &q->minor);
+	if (take(c, "mount="))
+		return once(&q->has_mount) && take_u64(c, UINT64_MAX, &q->mount);
+	if (take(c, "kind=")) {
+		q->wants_kthreads = c->at < c->end && *c->at == 'k';
+		return once(&q->has_kind) && (take(c, "user") || take(c, "kthread"));
+	}
 	if (take(c, "show="))
 		return once(&q->has_show) && take_show(c, &q->show);
 	if (take(c, "propagate_from=")) {
@@ -338,7 +363,7 @@ static void put_show(struct line *l)
 	} while (!one_in(3) && (put_byte(l, ','), true));
 }
 
-enum { PID, UPID, NAMESPACE, DEV, SHOW, PROPAGATE_FROM, KEYS };
+enum { PID, UPID, NAMESPACE, DEV, MOUNT, KIND, SHOW, PROPAGATE_FROM, KEYS };
 
 static void put_field(struct line *l, int key)
 {
@@ -362,6 +387,13 @@ static void put_field(struct line *l, int key)
 		put_number(l, UINT32_MAX, &live.major, 1);
 		put(l, ":");
 		put_number(l, UINT32_MAX, &live.minor, 1);
+		break;
+	case MOUNT:
+		put(l, "mount=");
+		put_u64(l, one_in(2) ? live.mount : one_in(2) ? below(64) : chance());
+		break;
+	case KIND:
+		put(l, one_in(3) ? "kind=kthread" : "kind=user");
 		break;
 	case SHOW:
 		put(l, "show=");
@@ -412,9 +444,11 @@ static bool enlarge(struct line *l)
 		"18446744073709551615", "18446744073709551616", "18446744073709551617",
 		"340282366920938463463374607431768211457", "99999999999999999999999999",
 	};
+	/* From here on they are too large for the id of a mount, too. */
+	const size_t largest = 5;
+	const char *const mount = "mount=";
 	ssize_t at = find_any(l, "0123456789");
-	const char *number = large[below(ARRAY_SIZE(large))];
-	size_t len = 0;
+	size_t number = below(ARRAY_SIZE(large)), len = 0;
 
 	/* The 0 or 1 of propagate_from is a flag, and too large as well. */
 	if (at < 0)
@@ -423,8 +457,11 @@ static bool enlarge(struct line *l)
 		at--;
 	while (at + len < l->len && isdigit(l->bytes[at + len]))
 		len++;
+	if ((size_t)at >= strlen(mount) && number < largest &&
+	    !memcmp(l->bytes + at - strlen(mount), mount, strlen(mount)))
+		number = largest + below(ARRAY_SIZE(large) - largest);
 	delete(l, at, len);
-	insert(l, at, number, strlen(number));
+	insert(l, at, large[number], strlen(large[number]));
 	return true;
 }
 
@@ -515,7 +552,8 @@ static bool lengthen(struct line *l, size_t len)
 static void put_soup(struct line *l)
 {
 	static const char *const tokens[] = {
-		"pid", "upid", "ns", "dev", "show", "propagate_from", "tasks", "threads", "mounts",
+		"pid", "upid", "ns", "dev", "mount", "kind", "show", "propagate_from", "tasks",
+		"threads", "mounts", "user", "kthread", "kind=user", "mount=1",
 		"=", "=", "=", "@", ":", " ", " ", ",", "0", "1", "7", "2147483648", "4294967295",
 		"\n", "\\", "-", "pid=1", "show=ns", "upid=1@", "dev=0:",
 	};
@@ -899,6 +937,16 @@ static bool may_be_kept(unsigned int kind, const char *line, size_t len, const s
 		if (kind == MOUNTS && !field_is(line, len, 6, number))
 			return false;
 	}
+	if (q->has_mount) {
+		snprintf(number, sizeof(number), "%llu", (unsigned long long)q->mount);
+		if (kind == NS && !field_is(line, len, 1, "mnt"))
+			return false;
+		if (kind == MOUNTS && !field_is(line, len, 2, number))
+			return false;
+	}
+	if (q->has_kind && kind == TASKS &&
+	    !has(line, len, q->wants_kthreads ? " kind=kthread " : " kind=user "))
+		return false;
 	if (kind == MOUNTS && !q->propagate_from) {
 		const char *options = memmem(line, len, " - ", 3);
 
@@ -924,6 +972,11 @@ static bool is_enough(const unsigned long counts[KINDS], unsigned int shown, con
 		return true;
 	if (q->has_dev && (q->major != live.major || q->minor != live.minor))
 		return true;
+	if (q->has_mount && (q->mount != live.mount || q->has_dev))
+		return true;
+	/* No kernel thread is looked for by its number here. */
+	if (q->has_kind && q->wants_kthreads)
+		return true;
 	/* Each of these keeps this process. */
 	if (shown & TASKS && !counts[1])
 		return false;
@@ -931,9 +984,10 @@ static bool is_enough(const unsigned long counts[KINDS], unsigned int shown, con
 		return false;
 	if (q->has_pid && counts[1] > 1)
 		return false;
-	if (q->has_ns && (shown & NS) && !q->has_dev && counts[0] != 1)
+	if (q->has_ns && (shown & NS) && !q->has_dev && !q->has_mount && counts[0] != 1)
 		return false;
-	if (!q->has_ns && (shown & NS) && !q->has_dev && counts[0] < ARRAY_SIZE(live.ns))
+	if (!q->has_ns && (shown & NS) && !q->has_dev && !q->has_mount &&
+	    counts[0] < ARRAY_SIZE(live.ns))
 		return false;
 	return q->has_ns || !(shown & MOUNTS) || counts[3];
 }
@@ -1013,6 +1067,10 @@ static void print_query(const char *what, const struct query *q)
 		printf(" ns=%u", q->ns);
 	if (q->has_dev)
 		printf(" dev=%u:%u", q->major, q->minor);
+	if (q->has_mount)
+		printf(" mount=%llu", (unsigned long long)q->mount);
+	if (q->has_kind)
+		printf(" kind=%s", q->wants_kthreads ? "kthread" : "user");
 	if (q->has_show)
 		printf(" show=(%x)", q->show);
 	if (q->has_propagate_from)

@@ -239,6 +239,27 @@ impl Below for Master<'_> {
     }
 }
 
+/// Which mounts are shown: all that is there must hold.
+#[derive(Clone, Copy, Default)]
+pub(super) struct MountFilter {
+    /// Only those of this device.
+    pub(super) dev: Option<Device>,
+    /// Only the one with this 64-bit id.
+    pub(super) id: Option<u64>,
+}
+
+impl MountFilter {
+    /// Whether it keeps all.
+    pub(super) fn is_all(&self) -> bool {
+        self.dev.is_none() && self.id.is_none()
+    }
+
+    fn keeps(&self, mount: &Mount<'_>) -> bool {
+        let is_on = |dev: Device| mount.device() == (dev.major, dev.minor);
+        self.id.is_none_or(|id| mount.id() == id) && self.dev.is_none_or(is_on)
+    }
+}
+
 /// What is collected about all mounts of a snapshot, and how.
 pub(super) struct MountLists<'a> {
     pub(super) ops: &'a MountOps,
@@ -246,8 +267,8 @@ pub(super) struct MountLists<'a> {
     pub(super) options: Options,
     pub(super) budget: &'a Budget,
     pub(super) key: HashKey,
-    /// Only mounts of this device are shown.
-    pub(super) dev: Option<Device>,
+    /// Which mounts are shown.
+    pub(super) filter: MountFilter,
     /// Only mounts are shown that a process with this root sees.
     pub(super) root: Option<&'a PathRef>,
     /// So many of a list are read.
@@ -348,7 +369,7 @@ impl<'a> MountLists<'a> {
             options,
             budget,
             key,
-            dev: None,
+            filter: MountFilter::default(),
             root: None,
             max_mounts: usize::MAX,
             buf: SeqBuf::new(),
@@ -523,7 +544,7 @@ impl<'a> MountLists<'a> {
         let mut steps = 0_usize;
         let mut seq = self.buf.begin(self.file);
         for mount in sem.mounts() {
-            let is_kept = self.dev.is_none_or(|dev| is_on(&mount, dev));
+            let is_kept = self.filter.keeps(&mount);
             let extent = match is_kept {
                 false => Extent::Least,
                 // It is for the mount alone for which there was no room.
@@ -909,17 +930,18 @@ impl<'a> MountLists<'a> {
         self.order.release(self.budget);
     }
 
-    /// Whether a mount namespace has a mount of a device.
+    /// Whether a mount namespace has a mount that a filter keeps.
     ///
     /// # Errors
     ///
     /// `EINTR` if the calling process is being killed.
-    pub(super) fn has_device(
+    pub(super) fn has_any(
         ops: &MountOps,
         mnt: MntNamespace<'_>,
-        device: Device,
+        filter: MountFilter,
     ) -> Result<bool> {
-        let mut from = 0_u64;
+        // The list is in the order of the ids.
+        let mut from = filter.id.unwrap_or(0);
         loop {
             if task::is_being_killed() {
                 return Err(EINTR);
@@ -927,12 +949,15 @@ impl<'a> MountLists<'a> {
             let sem = ops.lock(mnt, from);
             let mut mounts = sem.mounts();
             let mut is_end = true;
-            for mount in mounts.by_ref().take(DEVICE_BATCH) {
-                if is_on(&mount, device) {
+            for mount in mounts.by_ref().take(SEARCH_BATCH) {
+                if filter.keeps(&mount) {
                     return Ok(true);
                 }
                 from = mount.id().saturating_add(1);
-                is_end = false;
+                is_end = filter.id.is_some_and(|id| from > id);
+                if is_end {
+                    break;
+                }
             }
             if is_end {
                 return Ok(false);
@@ -1037,12 +1062,8 @@ fn add_root(
     strings.add(&cut, budget)
 }
 
-/// Mounts whose device is looked at under one hold of the semaphore.
-const DEVICE_BATCH: usize = 256;
-
-fn is_on(mount: &Mount<'_>, device: Device) -> bool {
-    mount.device() == (device.major, device.minor)
-}
+/// Mounts that are looked at under one hold of the semaphore where one is searched for.
+const SEARCH_BATCH: usize = 256;
 
 /// Whether a directory between the root of the mount with the number `entry` and the mount point `point`
 /// on it is another mount's mount point.

@@ -27,6 +27,7 @@ use super::{
     },
     NsRecord, //
 };
+use crate::query::TaskKind;
 use crate::sys::{
     cgroup::Cgroup,
     memory::{
@@ -126,9 +127,19 @@ pub(super) struct Filter<'a> {
     pub(super) threads: bool,
     /// At all; otherwise processes are only counted.
     pub(super) records: bool,
+    /// Only those of this kind.
+    pub(super) kind: Option<TaskKind>,
 }
 
 impl Filter<'_> {
+    fn has_kind(&self, task: &Task<'_>) -> bool {
+        let kind = match task.is_kthread() {
+            true => TaskKind::Kthread,
+            false => TaskKind::User,
+        };
+        self.kind.is_none_or(|wanted| wanted == kind)
+    }
+
     fn keeps(&self, set: &NamespaceSet) -> bool {
         let in_mnt = |mnt: &NsIdSet| set.mnt().is_some_and(|own| mnt.find(&own.id()).is_some());
         self.records && self.ns.is_none_or(|ns| set.is_in(ns)) && self.mnt.is_none_or(in_mnt)
@@ -707,16 +718,17 @@ impl<'a> Collector<'a> {
                 nsproxy: lock.nsproxy(),
             }),
         };
-        let is_kept = match &found {
+        let is_set_kept = match &found {
             Ok(recent) => recent.is_kept,
             Err(set) => self.filter.keeps(set),
         };
+        let is_kept = is_set_kept && self.filter.has_kind(task);
         let places = is_kept.then(|| lock.places()).flatten();
         let is_in_own_ns = places.is_some_and(|places| lock.is_in_mnt_ns(&places.root.mount()));
         drop(lock);
         let set = match found {
             Ok(recent) => recent.set,
-            Err(set) => self.add_set(pid, key, set, is_kept)?,
+            Err(set) => self.add_set(pid, key, set, is_set_kept)?,
         };
         if !is_kept {
             return Ok((set, None));

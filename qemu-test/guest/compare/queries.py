@@ -27,6 +27,8 @@ class Query:
     upid: tuple[int, int] | None = None
     ns: int | None = None
     dev: tuple[int, int] | None = None
+    mount: int | None = None
+    kind: str | None = None
     show: tuple[str, ...] | None = None
     propagate_from: bool = False
 
@@ -36,6 +38,8 @@ class Query:
             "upid": self.upid and "%d@%d" % self.upid,
             "ns": self.ns,
             "dev": self.dev and "%d:%d" % self.dev,
+            "mount": self.mount,
+            "kind": self.kind,
             "show": self.show and ",".join(self.show),
             "propagate_from": self.propagate_from or None,
         }
@@ -102,21 +106,40 @@ class _Filter:
         self.query = query
         self.document = document
         self.visible = visible
-        self.with_device = {m.namespace for m in document.mounts if m.info.device == query.dev}
+        self.with_mount = {m.namespace for m in document.mounts if self._is_meant_mount(m)}
         self.subject = self._subject() if query.is_for_one else None
+
+    def _is_meant_mount(self, mount: Mount) -> bool:
+        query = self.query
+        if query.dev is not None and mount.info.device != query.dev:
+            return False
+        return query.mount is None or mount.id == query.mount
+
+    def _is_for_mounts(self) -> bool:
+        return self.query.dev is not None or self.query.mount is not None
+
+    def _has_kind(self, one: Task | Thread) -> bool:
+        if self.query.kind is None:
+            return True
+        # A thread record does not say it; its process's does.
+        pid = one.pid if isinstance(one, Task) else one.fields["tgid"]
+        kinds = [task.fields["kind"] for task in self.document.tasks if task.pid == pid]
+        return kinds == [self.query.kind]
 
     def _is_meant(self, task: Task | Thread) -> bool:
         query = self.query
         number = task.pid if isinstance(task, Task) else task.tid
         upids = task.fields["upid"]
         assert isinstance(upids, tuple)
+        if not self._has_kind(task):
+            return False
         return (query.pid is None or number == query.pid) and (query.upid is None or query.upid in upids)
 
     def _is_kept(self, fields_: Mapping[str, Value]) -> bool:
         query = self.query
         if query.ns is not None and not _is_in(fields_, query.ns):
             return False
-        return query.dev is None or fields_["mntns"] in self.with_device
+        return not self._is_for_mounts() or fields_["mntns"] in self.with_mount
 
     def _subject(self) -> Task | Thread | None:
         for one in (*self.document.tasks, *self.document.threads):
@@ -126,11 +149,13 @@ class _Filter:
 
     def task(self, task: Task) -> bool:
         """Whether it is kept."""
-        return self._is_kept(task.fields) and (not self.query.is_for_one or task is self.subject)
+        if not (self._is_kept(task.fields) and self._has_kind(task)):
+            return False
+        return not self.query.is_for_one or task is self.subject
 
     def thread(self, thread: Thread) -> bool:
         """Whether it is kept; of one process all threads are."""
-        if not self._is_kept(thread.fields):
+        if not (self._is_kept(thread.fields) and self._has_kind(thread)):
             return False
         if isinstance(self.subject, Task):
             return thread.fields["tgid"] == self.subject.pid
@@ -141,7 +166,7 @@ class _Filter:
         query = self.query
         if query.ns is not None and ns.inum != query.ns:
             return False
-        if query.dev is not None and (ns.type != "mnt" or ns.inum not in self.with_device):
+        if self._is_for_mounts() and (ns.type != "mnt" or ns.inum not in self.with_mount):
             return False
         if not query.is_for_one:
             return True
@@ -154,7 +179,7 @@ class _Filter:
         query = self.query
         if query.ns is not None and mount.namespace != query.ns:
             return False
-        if query.dev is not None and mount.info.device != query.dev:
+        if not self._is_meant_mount(mount):
             return False
         if not query.is_for_one:
             return True
@@ -246,6 +271,10 @@ def compare(
     for key, mount in got.mounts.items():
         if key in one.mounts and key in other.mounts:
             wanted_mount = one.mounts[key]
-            if (mount.reach, line(mount)) != (wanted_mount.reach, wanted_mount.line):
+            if (mount.reach, mount.locked, line(mount)) != (
+                wanted_mount.reach,
+                wanted_mount.locked,
+                wanted_mount.line,
+            ):
                 complaints.append(f"mount {key} is {mount.line!r}, without the query {wanted_mount.line!r}")
     return [f"{query}: {complaint}" for complaint in complaints]

@@ -34,6 +34,14 @@ ANSWERS: tuple[tuple[Query, str, str, str, str], ...] = (
     (Query(ns=USER), "101", "1 2 50 60", "", ""),
     (Query(dev=(0, 3)), "103", "1 2 50", "", "3"),
     (Query(dev=(0, 9)), "", "", "", ""),
+    (Query(mount=3), "103", "1 2 50", "", "3"),
+    (Query(mount=4), "", "", "", ""),
+    (Query(mount=3, dev=(0, 3)), "103", "1 2 50", "", "3"),
+    (Query(mount=3, dev=(0, 2)), "", "", "", ""),
+    (Query(kind="kthread"), "101 102 103 104 105 106 107 108 109", "2", "", "1 2 3 5 6"),
+    (Query(kind="user", show=("tasks", "threads")), "", "1 50 60", "1 50 51 60", ""),
+    (Query(pid=2, kind="user"), "", "", "", ""),
+    (Query(pid=50, kind="user"), "101 103 104 105 106 107 108 109", "50", "", "2 5"),
     (Query(dev=(0, 3), ns=UTS), "", "1 2 50", "", ""),
     (Query(dev=(0, 2), ns=MNT, pid=50), "103", "50", "", "2"),
     (Query(pid=50, show=("threads",)), "", "", "50 51", ""),
@@ -105,8 +113,8 @@ class Queries(unittest.TestCase):
         self.assertGreater(tried, 1000)
 
     def test_spelling(self) -> None:
-        query = Query(7, (8, 9), 10, (11, 12), ("ns", "tasks"), True)
-        spelled = "pid=7 upid=8@9 ns=10 dev=11:12 show=ns,tasks propagate_from=1"
+        query = Query(7, (8, 9), 10, (11, 12), 13, "user", ("ns", "tasks"), True)
+        spelled = "pid=7 upid=8@9 ns=10 dev=11:12 mount=13 kind=user show=ns,tasks propagate_from=1"
         self.assertEqual(str(query), spelled)
         self.assertEqual(str(Query()), "")
         self.assertEqual(Query(pid=1).and_(Query(ns=2)), Query(pid=1, ns=2))

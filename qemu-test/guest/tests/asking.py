@@ -16,7 +16,7 @@ import syscalls
 from runner import Failure, check, check_equal, test
 
 # By the reason that the kernel log then has: what is no query.
-_NUMBER = "pid= and ns= take a decimal number"
+_NUMBER = "pid=, ns= and mount= take"
 BAD = {
     b"pid=": _NUMBER,
     b"ns=": _NUMBER,
@@ -51,6 +51,12 @@ BAD = {
     b"dev=8:1:2": "dev= takes",
     b"dev=/dev/sda": "dev= takes",
     b"dev=8:4294967296": "dev= takes",
+    b"mount=": _NUMBER,
+    b"mount=-1": _NUMBER,
+    b"mount=18446744073709551616": _NUMBER,
+    b"kind=": "kind= takes",
+    b"kind=kernel": "kind= takes",
+    b"kind=user,kthread": "kind= takes",
     b"show=": "show= takes",
     b"show=,": "show= takes",
     b"show=ns,": "show= takes",

@@ -98,6 +98,14 @@ def _by_device(document: Document) -> list[Query]:
     return [Query(dev=device) for device in sorted({m.info.device for m in document.mounts})]
 
 
+def _by_mount(document: Document) -> list[Query]:
+    return [Query(mount=mount.id) for mount in document.mounts]
+
+
+def _by_kind() -> list[Query]:
+    return [Query(kind=kind) for kind in ("user", "kthread")]
+
+
 @test
 def queries_pid() -> None:
     """pid= gives that process, all namespaces that it refers to, and the mounts it sees."""
@@ -144,6 +152,23 @@ def queries_dev() -> None:
 
 
 @test
+def queries_mount() -> None:
+    """mount= gives the mount with that 64-bit id, its namespace, and the processes in that."""
+    queries = _by_mount(scene.take().everything)
+    _compare_all(random.Random(1).sample(queries, min(len(queries), 40)))
+
+
+@test
+def queries_kind() -> None:
+    """kind= gives the processes of that kind, or the one that was asked for if it is of that kind."""
+    queries = _by_kind()
+    for pid in (1, 2, scene.take().zoo["ids"].pid):
+        queries += [Query(pid=pid, kind=kind) for kind in ("user", "kthread")]
+    queries += [Query(kind=kind, show=("tasks", "threads")) for kind in ("user", "kthread")]
+    _compare_all(queries)
+
+
+@test
 def queries_show() -> None:
     """show= with every set of kinds shows these kinds and no other."""
     sets = [tuple(k for i, k in enumerate(KINDS) if bits >> i & 1) for bits in range(1, 16)]
@@ -157,6 +182,7 @@ def queries_together() -> None:
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
     pools = [_by_number(), _by_upid(document), _by_namespace(document), _by_device(document)]
+    pools += [_by_mount(document), _by_kind()]
     shows = [Query(show=tuple(chance.sample(KINDS, chance.randint(1, 4)))) for _ in range(20)]
     queries = []
     while len(queries) < 80:
@@ -196,6 +222,10 @@ def queries_nothing() -> None:
         "ns=0",
         "ns=4294967295",
         "dev=4095:1048575",
+        "mount=0",
+        "mount=18446744073709551615",
+        "pid=2 kind=user",
+        "pid=1 kind=kthread",
         "dev=4294967295:4294967295",
         f"pid=2 upid=1@{pidns!r}",
         "pid=1 dev=4095:1",
