@@ -697,6 +697,9 @@ impl RecordWriter<'_> {
             start: task.start,
         );
         self.render_places(task, scratch, to);
+        if let Some(via) = task.via() {
+            fields!(to, via: via);
+        }
         if task.is_unlisted {
             fields!(to, unlisted: true);
         }

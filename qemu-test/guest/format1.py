@@ -271,6 +271,8 @@ class Task:
     pid: int
     fields: dict[str, Value]
     unlisted: bool
+    via: int | None = None
+    """The thread whose namespaces and directories it has, where the main thread has none any more."""
 
 
 @dataclass(frozen=True)
@@ -386,8 +388,12 @@ def _namespace(fields: list[bytes]) -> Namespace:
 def _task(fields: list[bytes]) -> Task:
     if len(fields) < 2:
         raise FormatError("the record is too short")
-    unlisted = fields[-1] == b"unlisted=1"
-    return Task(_number(fields[1]), _fields(TASK_SPEC, fields[2:-1] if unlisted else fields[2:]), unlisted)
+    rest = fields[2:]
+    unlisted = rest[-1:] == [b"unlisted=1"]
+    if unlisted:
+        rest.pop()
+    via = _number(rest.pop()[4:]) if rest and rest[-1].startswith(b"via=") else None
+    return Task(_number(fields[1]), _fields(TASK_SPEC, rest), unlisted, via)
 
 
 def _thread(fields: list[bytes]) -> Thread:

@@ -8,6 +8,7 @@ is equal in a view taken before and in a view taken after did not change in betw
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import os
 import re
@@ -58,6 +59,9 @@ class Process:
     cgroup: bytes | None
     cgroup_inode: int | None
     """The inode number of its cgroup's directory; none if that is gone."""
+    via: int | None = None
+    """Of a process whose main thread has ended: the first thread that lives, whose namespaces and directories
+    it has here."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -166,9 +170,33 @@ def read_process(pid: int) -> Process | None:
     """Reads one process; none when it does not exist or goes away meanwhile."""
     try:
         with _Reader(pid) as proc:
-            return _read(pid, proc)
+            process = _read(pid, proc)
+        via = _living_thread(pid) if process.is_exiting and process.threads > 1 else None
+        if via is None:
+            return process
+        with _Reader(pid, via) as proc:
+            thread = _read(via, proc)
     except (FileNotFoundError, ProcessLookupError):
         return None
+    return dataclasses.replace(
+        process,
+        namespaces=thread.namespaces,
+        root=thread.root,
+        root_id=thread.root_id,
+        cwd=thread.cwd,
+        cwd_id=thread.cwd_id,
+        via=via,
+    )
+
+
+def _living_thread(pid: int) -> int | None:
+    """The first thread of a process that still has namespaces."""
+    for tid in tids(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with _Reader(pid, tid) as proc:
+                if proc.link("ns/mnt") is not None:
+                    return tid
+    return None
 
 
 def _read(pid: int, proc: _Reader) -> Process:
@@ -239,7 +267,7 @@ def tids(pid: int) -> list[int]:
 def mount_ids(pid: int) -> list[int] | None:
     """The ids of the mounts that a process sees, in mountinfo's order; none if it has given them back."""
     try:
-        with _Reader(pid) as proc:
+        with _Reader(pid, _living_thread(pid)) as proc:
             return [int(line.split()[0]) for line in proc.read("mountinfo").split(b"\n")[:-1]]
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ENOENT, errno.ESRCH):

@@ -398,6 +398,8 @@ pub(crate) struct TaskRecord {
     pub(crate) ppid: i32,
     /// The number of its tracer in the initial pid namespace; 0 if it has none.
     tracer: i32,
+    /// The number of the thread whose namespaces and directories it has; 0 if they are its own.
+    via: i32,
     /// Which of all credentials.
     pub(crate) cred: u32,
     pub(crate) threads: u32,
@@ -424,6 +426,12 @@ impl TaskRecord {
     /// The number of its tracer in the initial pid namespace, if it has one.
     pub(crate) fn tracer(&self) -> Option<i32> {
         Some(self.tracer).filter(|tracer| *tracer != 0)
+    }
+
+    /// The number, in the initial pid namespace, of the thread whose namespaces and directories it has
+    /// because its own are given back, if it has those of another.
+    pub(crate) fn via(&self) -> Option<i32> {
+        Some(self.via).filter(|via| *via != 0)
     }
 }
 
@@ -486,6 +494,10 @@ pub(super) struct Collector<'a> {
 /// Steps of all kinds after which a section ends: from task to task, from level to level, from a
 /// cgroup, a mount or a directory to the one above.
 const SECTION_STEPS: usize = 8192;
+
+/// Threads that are looked at to find one that has not ended. Those that have, but for the main thread,
+/// are off the list at once, unless somebody traces them.
+const STAND_INS: usize = 256;
 
 /// Processes whose threads are visited after the same section.
 const OWNERS: usize = 64;
@@ -587,7 +599,9 @@ impl<'a> Collector<'a> {
                 None => Ok(()),
                 Some(Found::Process(task)) => self.add_process(&task, false).map(|_| {
                     process = self.filter.threads.then(|| task.hold());
-                    root = task.lock().root_ref();
+                    let via = self.stand_in(&task.leader());
+                    let whose = via.as_ref().map_or(&task, |(via, _)| via);
+                    root = whose.lock().root_ref();
                 }),
                 Some(Found::Thread(task, pid)) => self.add_thread(&task, &pid).map(|()| {
                     root = task.lock().root_ref();
@@ -667,7 +681,9 @@ impl<'a> Collector<'a> {
         if !self.is_one && !self.visited.insert(task.tgid())? {
             return Ok(false);
         }
-        let (set, record) = match self.record(&task.leader(), &pid) {
+        let leader = task.leader();
+        let via = self.stand_in(&leader);
+        let (set, record) = match self.record(&leader, &pid, via.as_ref()) {
             Ok(found) => found,
             Err(e) => {
                 self.visited.remove(task.tgid());
@@ -688,25 +704,38 @@ impl<'a> Collector<'a> {
     fn add_thread<'g>(&mut self, thread: &Task<'g>, pid: &Pid<'g>) -> Result<(), CapacityExceeded> {
         self.steps = self.steps.saturating_add(1);
         self.tasks.threads.check_room(1)?;
-        if let (_, Some(record)) = self.record(thread, pid)? {
+        if let (_, Some(record)) = self.record(thread, pid, None)? {
             self.tasks.threads.push(record)?;
         }
         Ok(())
     }
 
+    /// The thread that stands in for the main thread of a process, which has ended, if there is one.
+    fn stand_in<'g>(&mut self, leader: &Task<'g>) -> Option<(Task<'g>, i32)> {
+        if leader.has_namespaces() || leader.threads() < 2 {
+            return None;
+        }
+        let (living, passed) = leader.living_thread(STAND_INS);
+        self.steps = self.steps.saturating_add(passed);
+        living
+    }
+
     /// The namespaces of a task whose numbers are `pid`, and what there is to know about it if the
-    /// filter keeps it.
+    /// filter keeps it. Namespaces and directories are those of `via`, if that is there: another thread,
+    /// and its number.
     fn record<'g>(
         &mut self,
         task: &Task<'g>,
         pid: &Pid<'g>,
+        via: Option<&(Task<'g>, i32)>,
     ) -> Result<(u32, Option<TaskRecord>), CapacityExceeded> {
         let cred = task.cred();
+        let user_ns = via.map_or(cred.user_ns, |(via, _)| via.cred().user_ns);
         let pid_ns = pid.upid(pid.level()).and_then(|upid| upid.ns());
-        let lock = task.lock();
+        let lock = via.map_or(task, |(via, _)| via).lock();
         let key = SetKey {
             pid: pid_ns.map_or(0, NsId::id),
-            user: cred.user_ns.map_or(0, NsId::id),
+            user: user_ns.map_or(0, NsId::id),
             nsproxy: lock.nsproxy_ids(),
         };
         // All is read only if it is not known yet.
@@ -714,7 +743,7 @@ impl<'a> Collector<'a> {
             Some(recent) => Ok(recent),
             None => Err(NamespaceSet {
                 pid: pid_ns,
-                user: cred.user_ns,
+                user: user_ns,
                 nsproxy: lock.nsproxy(),
             }),
         };
@@ -746,6 +775,7 @@ impl<'a> Collector<'a> {
             tgid: task.tgid(),
             ppid: task.ppid(pid),
             tracer: task.tracer(pid).unwrap_or(0),
+            via: via.map_or(0, |(_, number)| *number),
             cred: self.add_cred(&cred)?,
             threads: task.threads(),
             state: task.state(),

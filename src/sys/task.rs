@@ -479,6 +479,45 @@ impl<'g> Task<'g> {
         }
     }
 
+    /// Whether it still has namespaces. It gives them back when it ends, and its directories just before.
+    /// C: `exit_task_namespaces()`.
+    pub(crate) fn has_namespaces(&self) -> bool {
+        // SAFETY: The task is valid by the type invariants. The pointer is not followed.
+        unsafe { !read_once(&raw const (*self.ptr).nsproxy).is_null() }
+    }
+
+    /// The first thread of the process that still has namespaces, if it is among so many, and its number;
+    /// and how many were looked at. C: `for_each_thread()`.
+    pub(crate) fn living_thread(&self, max: usize) -> (Option<(Task<'g>, i32)>, usize) {
+        // SAFETY: The task and its `signal_struct` are valid by the type invariants. Only an address is
+        // computed.
+        let head = unsafe {
+            let signal = read_once(&raw const (*self.ptr).signal);
+            &raw mut (*signal).thread_head
+        };
+        let mut link = head;
+        for passed in 0..max {
+            // SAFETY: `link` is the head, or in a thread that was linked at some time since `rcu` was
+            // taken: as in `TaskWalk::section()`.
+            link = unsafe { read_once(&raw const (*link).next) };
+            if ptr::eq(link, head) {
+                return (None, passed);
+            }
+            // INVARIANT: As just said, the thread is not freed before `rcu` is dropped.
+            let thread = Task {
+                // SAFETY: All links of the list but the head are in a `struct task_struct`.
+                ptr: unsafe { kernel::container_of!(link, bindings::task_struct, thread_node) },
+                rcu: self.rcu,
+                _not_send: PhantomData,
+            };
+            steps::count(Step::Task);
+            if let Some(pid) = thread.pid().filter(|_| thread.has_namespaces()) {
+                return (Some((thread, pid.nr())), passed);
+            }
+        }
+        (None, max)
+    }
+
     /// The task's own numbers, or `None` once it has been reaped. C: `task_pid()`.
     pub(crate) fn pid(&self) -> Option<Pid<'g>> {
         // SAFETY: The task is valid by the type invariants. `thread_pid` holds null or a

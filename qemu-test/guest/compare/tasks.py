@@ -134,7 +134,10 @@ def expectations(process: Process, sources: Sources) -> dict[str, Expectation]:
 
 def compare_one(before: Process, task: Task, after: Process, sources: Sources) -> list[str]:
     """The fields that did not change from before to after and that the record shows otherwise."""
-    return compare_fields(f"task {task.pid}", before, task.fields, after, sources)
+    complaints = compare_fields(f"task {task.pid}", before, task.fields, after, sources)
+    if before.via == after.via != task.via:
+        complaints.append(f"task {task.pid} has via={task.via}, procfs {before.via}")
+    return complaints
 
 
 def compare_fields(

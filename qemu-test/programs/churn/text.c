@@ -216,13 +216,20 @@ static bool check_ns(struct checked *checked, char *rest)
 
 static bool check_task(struct checked *checked, char *rest, const char *line, unsigned long *number)
 {
-	char *pid = field_of(&rest);
+	char *pid = field_of(&rest), *via;
 	unsigned long first = 0;
 
 	if (!pid || !is_number(pid))
 		return COMPLAIN("no pid");
 	if (rest && strstr(rest, " unlisted="))
 		return COMPLAIN("a task that hides");
+	/* There are no blanks in values. */
+	via = rest ? strstr(rest, " via=") : NULL;
+	if (via) {
+		if (!is_number(via + strlen(" via=")))
+			return COMPLAIN("no thread: %.100s", via);
+		*via = '\0';
+	}
 	if (!check_keys(rest, task_keys, keep_upid, &first))
 		return false;
 	*number = strtoul(pid, NULL, 10);
