@@ -267,7 +267,9 @@ def tids(pid: int) -> list[int]:
 def mount_ids(pid: int) -> list[int] | None:
     """The ids of the mounts that a process sees, in mountinfo's order; none if it has given them back."""
     try:
-        with _Reader(pid, _living_thread(pid)) as proc:
+        with _Reader(pid) as proc:
+            via = _living_thread(pid) if proc.link("ns/mnt") is None else None
+        with _Reader(pid, via) as proc:
             return [int(line.split()[0]) for line in proc.read("mountinfo").split(b"\n")[:-1]]
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ENOENT, errno.ESRCH):

@@ -52,24 +52,33 @@ def _numbers(what: str, fields: Fields) -> list[str]:
     return complaints
 
 
+# What a process has of another thread where its main thread has given it back.
+_OF_STAND_IN = {*TASK_NAMESPACES, "chroot", "root", "rootns", "cwd", "cwdns"}
+
+
 def _threads(document: Document) -> list[str]:
     """Each process has as many threads as it says, and leads them."""
     counts = Counter(thread.fields["tgid"] for thread in document.threads)
-    leaders = {thread.tid: thread for thread in document.threads if thread.tid == thread.fields["tgid"]}
+    threads = {thread.tid: thread for thread in document.threads}
     complaints = []
     for task in document.tasks:
         if task.fields["threads"] != counts[task.pid]:
             complaints.append(
                 f"task {task.pid}: threads is {task.fields['threads']!r}, {counts[task.pid]} are there"
             )
-        leader = leaders.get(task.pid)
+        leader = threads.get(task.pid)
         if leader is None:
             complaints.append(f"task {task.pid}: its first thread has no record")
             continue
+        stand_in = leader if task.via is None else threads.get(task.via)
+        if stand_in is None or stand_in.fields["tgid"] != task.pid:
+            complaints.append(f"task {task.pid}: via={task.via} is none of its threads")
+            continue
         complaints += [
-            f"task {task.pid}: {key} is {task.fields[key]!r}, but {value!r} of its first thread"
-            for key, value in leader.fields.items()
-            if key not in ("tgid", "state") and task.fields[key] != value
+            f"task {task.pid}: {key} is {task.fields[key]!r}, but {one.fields[key]!r} of its thread {one.tid}"
+            for key in leader.fields
+            for one in [stand_in if key in _OF_STAND_IN else leader]
+            if key not in ("tgid", "state") and task.fields[key] != one.fields[key]
         ]
     return complaints
 
