@@ -116,13 +116,13 @@ impl ProcFile for NsInspectFile {
 
 impl NsInspectFile {
     fn parse(mut from: UserSliceReader) -> Result<Query> {
-        let parsed = if from.len() > Query::MAX_BYTES {
-            Err(Invalid::TooLong)
-        } else {
-            let mut line = [0; Query::MAX_BYTES];
-            let line = line.get_mut(..from.len()).ok_or(E2BIG)?;
-            from.read_slice(line)?;
-            Query::parse(line)
+        let mut line = [0; Query::MAX_BYTES];
+        let parsed = match line.get_mut(..from.len()) {
+            None => Err(Invalid::TooLong),
+            Some(line) => {
+                from.read_slice(line)?;
+                Query::parse(line)
+            }
         };
         parsed.map_err(|invalid| {
             log::rate_limited(|| pr_notice!("not a query: {}\n", invalid.reason()));

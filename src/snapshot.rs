@@ -249,10 +249,7 @@ impl Snapshot {
             return Ok(snapshot);
         }
         let (ns, upid_ns) = (ns.flatten(), upid_ns.flatten());
-        let mounts = MountFilter {
-            dev: query.dev,
-            id: query.mount,
-        };
+        let mounts = MountFilter::of(query);
         let mnt = if mounts.is_all() {
             None
         } else {
@@ -438,10 +435,7 @@ impl Snapshot {
         self.namespaces.reserve_more(namespaces.len(), budget)?;
         let options = Options::of_system(query.propagate_from, sources.kernel_lines);
         let mut lists = MountLists::new(&sources.mounts, file, names, options, budget, sources.key);
-        lists.filter = MountFilter {
-            dev: query.dev,
-            id: query.mount,
-        };
+        lists.filter = MountFilter::of(query);
         lists.root = root;
         for namespace in &namespaces {
             let Some(id) = namespace.id() else {
@@ -489,13 +483,16 @@ impl Snapshot {
                 if let Some((uids, gids)) = namespace.id_maps() {
                     // CAST: There are no more than an index can say.
                     record.id_maps.first = self.id_extents.len() as u32;
-                    for extent in uids.iter() {
-                        self.id_extents.add(extent, budget)?;
-                        record.id_maps.uids = record.id_maps.uids.saturating_add(1);
-                    }
-                    for extent in gids.iter() {
-                        self.id_extents.add(extent, budget)?;
-                        record.id_maps.gids = record.id_maps.gids.saturating_add(1);
+                    let IdMaps {
+                        uids: of_uids,
+                        gids: of_gids,
+                        ..
+                    } = &mut record.id_maps;
+                    for (map, len) in [(uids, of_uids), (gids, of_gids)] {
+                        for extent in map.iter() {
+                            self.id_extents.add(extent, budget)?;
+                            *len = len.saturating_add(1);
+                        }
                     }
                 }
             }

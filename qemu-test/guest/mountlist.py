@@ -62,16 +62,16 @@ def _read(proc_fd: int, namespace_fd: int) -> MountList:
     for mount_id in syscalls.listmount(stack[-1]):
         if mount_id not in mounts:
             mounts[mount_id] = syscalls.statmount(mount_id)
-    points = {MountInfo.parse(line).point for line in lines}
+    infos = [MountInfo.parse(line) for line in lines]
+    leads_to = {point: syscalls.leads_to(mountinfo.unescape(point)) for point in {i.point for i in infos}}
     ids = {stat.old_id: mount for mount, stat in mounts.items()}
     locked = {}
-    for info in map(MountInfo.parse, lines):
+    for info in infos:
         path = mountinfo.unescape(info.point)
         # The path of one that is covered may lead to the inside of another.
         mount = ids[info.id]
-        if mount != top.mount and len(path) < syscalls.PATH_MAX and syscalls.leads_to(path) == mount:
+        if mount != top.mount and len(path) < syscalls.PATH_MAX and leads_to[info.point] == mount:
             locked[mount] = syscalls.is_locked(path)
-    leads_to = {point: syscalls.leads_to(mountinfo.unescape(point)) for point in points}
     return MountList(lines, top, tuple(stack), mounts, count, leads_to, locked)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -20,6 +19,7 @@ import syscalls
 from mountinfo import MountInfo
 from nsfs import NsFacts
 from procfs import View
+from zoo import end, spawn
 
 Value = TypeVar("Value")
 
@@ -129,23 +129,11 @@ def _id_maps_of(fd: int) -> tuple[IdMap, IdMap]:
     """The maps of a user namespace, as a process in it shows them to the caller, who is outside."""
     if os.fstat(fd).st_ino == os.stat("/proc/self/ns/user").st_ino:
         return _id_map("self", "uid"), _id_map("self", "gid")
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            syscalls.setns(fd, syscalls.CLONE_NEWUSER)
-            os.write(writer, b"x")
-            signal.pause()
-        finally:
-            os._exit(1)
-    os.close(writer)
+    inside = spawn(lambda: syscalls.setns(fd, syscalls.CLONE_NEWUSER))
     try:
-        assert os.read(reader, 1) == b"x"
-        return _id_map(pid, "uid"), _id_map(pid, "gid")
+        return _id_map(inside.pid, "uid"), _id_map(inside.pid, "gid")
     finally:
-        os.close(reader)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        end(inside)
 
 
 def _id_maps() -> dict[int, tuple[IdMap, IdMap]]:

@@ -36,7 +36,10 @@ use super::{
     },
 };
 use crate::{
-    query::Device,
+    query::{
+        Device,
+        Query, //
+    },
     sys::{
         memory::{
             charged,
@@ -243,12 +246,20 @@ impl Below for Master<'_> {
 #[derive(Clone, Copy, Default)]
 pub(super) struct MountFilter {
     /// Only those of this device.
-    pub(super) dev: Option<Device>,
+    dev: Option<Device>,
     /// Only the one with this 64-bit id.
-    pub(super) id: Option<u64>,
+    id: Option<u64>,
 }
 
 impl MountFilter {
+    /// What a query asks for.
+    pub(super) fn of(query: &Query) -> Self {
+        Self {
+            dev: query.dev,
+            id: query.mount,
+        }
+    }
+
     /// Whether it keeps all.
     pub(super) fn is_all(&self) -> bool {
         self.dev.is_none() && self.id.is_none()

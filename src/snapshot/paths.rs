@@ -103,7 +103,7 @@ impl PathTree {
         if name.is_empty() {
             return Ok((from, Span::EMPTY));
         }
-        self.reserve_more(1, budget)?;
+        self.reserve_places(1, budget)?;
         match self.look_up(from, name, strings) {
             (_, Some(Found::Index(index))) => Ok(self.at(index)),
             (hash, found) => {
@@ -130,7 +130,7 @@ impl PathTree {
             [b'/', ..] => name.without_first(),
             _ => name,
         };
-        self.reserve_more(1, budget)?;
+        self.reserve_places(1, budget)?;
         match self.look_up(from, strings.bytes(span), strings) {
             (_, Some(Found::Index(index))) => Ok(self.at(index)),
             (hash, found) => self.push((from, span, hash), found, strings, budget),
@@ -142,9 +142,14 @@ impl PathTree {
     /// # Errors
     ///
     /// `ENOMEM`; `EFBIG`.
-    #[inline]
     pub(super) fn reserve_more(&mut self, more: usize, budget: &Budget) -> Result {
         self.nodes.reserve_more(more, budget)?;
+        self.reserve_places(more, budget)
+    }
+
+    /// Makes room for `more` in the table.
+    #[inline]
+    fn reserve_places(&mut self, more: usize, budget: &Budget) -> Result {
         let (nodes, len) = (&self.nodes, self.nodes.len());
         let hash = |index| Some(nodes.get(index)?.hash.into());
         self.places

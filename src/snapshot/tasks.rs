@@ -133,11 +133,8 @@ pub(super) struct Filter<'a> {
 
 impl Filter<'_> {
     fn has_kind(&self, task: &Task<'_>) -> bool {
-        let kind = match task.is_kthread() {
-            true => TaskKind::Kthread,
-            false => TaskKind::User,
-        };
-        self.kind.is_none_or(|wanted| wanted == kind)
+        self.kind
+            .is_none_or(|kind| (kind == TaskKind::Kthread) == task.is_kthread())
     }
 
     fn keeps(&self, set: &NamespaceSet) -> bool {
@@ -348,18 +345,7 @@ struct RecentDir {
 /// Directories that are remembered during a section. Most processes have the same as the one before.
 const RECENT_DIRS: usize = 8;
 
-/// The credentials of a task. Most tasks have the same as others.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) euid: u32,
-    pub(crate) egid: u32,
-    /// The effective capabilities.
-    pub(crate) caps: u64,
-}
-
-impl Keyed for Credentials {
+impl Keyed for Cred {
     type Key = Self;
 
     fn key(&self) -> Self {
@@ -454,7 +440,7 @@ pub(crate) struct Tasks {
     chains: Interner<PidChain>,
     /// The sets of namespaces, each once.
     sets: Interner<SetCount>,
-    creds: Interner<Credentials>,
+    creds: Interner<Cred>,
     dirs: Interner<Dir>,
     /// The paths of `dirs`, once they are resolved.
     dir_paths: ChunkedVec<PathId>,
@@ -483,7 +469,7 @@ pub(super) struct Collector<'a> {
     /// The set of namespaces, the credentials and the cgroup that were met last. Most processes have the
     /// same as the one before.
     recent_set: Option<RecentSet>,
-    recent_cred: Option<(Credentials, u32)>,
+    recent_cred: Option<(Cred, u32)>,
     recent_cgroup: Option<(u64, u32)>,
     recent_dirs: [Option<RecentDir>; RECENT_DIRS],
     next_recent_dir: usize,
@@ -729,8 +715,8 @@ impl<'a> Collector<'a> {
         pid: &Pid<'g>,
         via: Option<&(Task<'g>, i32)>,
     ) -> Result<(u32, Option<TaskRecord>), CapacityExceeded> {
-        let cred = task.cred();
-        let user_ns = via.map_or(cred.user_ns, |(via, _)| via.cred().user_ns);
+        let (cred, user_ns) = task.cred();
+        let user_ns = via.map_or(user_ns, |(via, _)| via.cred().1);
         let pid_ns = pid.upid(pid.level()).and_then(|upid| upid.ns());
         let lock = via.map_or(task, |(via, _)| via).lock();
         let key = SetKey {
@@ -776,7 +762,7 @@ impl<'a> Collector<'a> {
             ppid: task.ppid(pid),
             tracer: task.tracer(pid).unwrap_or(0),
             via: via.map_or(0, |(_, number)| *number),
-            cred: self.add_cred(&cred)?,
+            cred: self.add_cred(cred)?,
             threads: task.threads(),
             state: task.state(),
             seccomp: task.seccomp(),
@@ -867,14 +853,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Which of all credentials they are.
-    fn add_cred(&mut self, cred: &Cred) -> Result<u32, CapacityExceeded> {
-        let cred = Credentials {
-            uid: cred.uid,
-            gid: cred.gid,
-            euid: cred.euid,
-            egid: cred.egid,
-            caps: cred.caps,
-        };
+    fn add_cred(&mut self, cred: Cred) -> Result<u32, CapacityExceeded> {
         if let Some((_, index)) = self.recent_cred.filter(|(recent, _)| *recent == cred) {
             return Ok(index);
         }
@@ -1122,7 +1101,7 @@ impl Tasks {
     }
 
     /// The credentials of a process.
-    pub(crate) fn cred(&self, task: &TaskRecord) -> Option<&Credentials> {
+    pub(crate) fn cred(&self, task: &TaskRecord) -> Option<&Cred> {
         self.creds.items().get(task.cred)
     }
 

@@ -616,24 +616,24 @@ impl<'g> MountNode<'g> {
         unsafe { !read_once(&raw const (*self.ptr).overmount).is_null() }
     }
 
+    /// The mount namespace that it belongs to. C: `mount::mnt_ns`, if `is_mounted()`.
+    fn raw_ns(&self) -> Option<NonNull<bindings::mnt_namespace>> {
+        // SAFETY: The mount is valid by the type invariants.
+        let ns = unsafe { read_once(&raw const (*self.ptr).mnt_ns) };
+        // Null for a mount that was detached; a small negative number for one that the kernel made for
+        // itself.
+        from_err_ptr(ns).ok().and_then(NonNull::new)
+    }
+
     /// Whether it belongs to `ns`; with `None`, to any mount namespace at all.
     pub(crate) fn is_in(&self, ns: Option<NonNull<bindings::mnt_namespace>>) -> bool {
-        // SAFETY: The mount is valid by the type invariants. The namespace is not followed.
-        let own = unsafe { read_once(&raw const (*self.ptr).mnt_ns) };
-        match ns {
-            Some(ns) => ptr::eq(own, ns.as_ptr()),
-            // Null for a mount that was detached; a small negative number for one that the kernel
-            // made for itself. C: `is_mounted()`.
-            None => !own.is_null() && from_err_ptr(own).is_ok(),
-        }
+        self.raw_ns()
+            .is_some_and(|own| ns.is_none_or(|ns| ns == own))
     }
 
     /// The mount namespace that it belongs to; `None` if that is an anonymous one, or none at all.
     pub(crate) fn ns(&self) -> Option<NsId> {
-        // SAFETY: The mount is valid by the type invariants.
-        let ns = unsafe { read_once(&raw const (*self.ptr).mnt_ns) };
-        // Null, or a small negative number, where there is none, as above.
-        let ns = from_err_ptr(ns).ok().filter(|ns| !ns.is_null())?;
+        let ns = self.raw_ns()?.as_ptr();
         // SAFETY: `umount_tree()` clears the pointer before `free_mnt_ns()` leaves the namespace to
         // `call_rcu()`, and the RCU read lock has been held since before it was read: so the memory is
         // still there. Of one that was left just then, 7.2 keeps the `rcu_head` where the id was: that

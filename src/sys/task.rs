@@ -206,14 +206,8 @@ impl TaskList {
                 // SAFETY: `init_task` is a static of the kernel.
                 unsafe { &raw mut (*init).tasks }
             }
-            Self::Threads(process) => {
-                // SAFETY: The task is valid by the type invariants, and so is its `signal_struct`,
-                // which goes with it.
-                unsafe {
-                    let signal = read_once(&raw const (*process.0.as_ptr()).signal);
-                    &raw mut (*signal).thread_head
-                }
-            }
+            // SAFETY: The task is valid by the type invariants.
+            Self::Threads(process) => unsafe { thread_head(process.0.as_ptr()) },
         }
     }
 
@@ -252,6 +246,19 @@ impl TaskList {
             // `__unhash_process()` clears `thread_pid` before it unlinks a thread.
             Self::Threads(_) => task.has_number(),
         }
+    }
+}
+
+/// The head of the list of a process's threads. C: `signal_struct::thread_head`.
+///
+/// # Safety
+///
+/// `task` must be valid, and so must be its `signal_struct`, which goes with it.
+unsafe fn thread_head(task: *mut bindings::task_struct) -> *mut bindings::list_head {
+    // SAFETY: The caller ensures that both are valid.
+    unsafe {
+        let signal = read_once(&raw const (*task).signal);
+        &raw mut (*signal).thread_head
     }
 }
 
@@ -414,6 +421,7 @@ pub(crate) enum PidType {
 }
 
 /// What the credentials of a task tell. C: `struct cred`.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cred {
     /// The real user id, as the initial user namespace numbers it.
     pub(crate) uid: u32,
@@ -424,8 +432,6 @@ pub(crate) struct Cred {
     pub(crate) egid: u32,
     /// The effective capabilities: bit `n` is that with the number `n`.
     pub(crate) caps: u64,
-    /// The user namespace.
-    pub(crate) user_ns: Option<NsId>,
 }
 
 impl<'g> Task<'g> {
@@ -489,12 +495,8 @@ impl<'g> Task<'g> {
     /// The first thread of the process that still has namespaces, if it is among so many, and its number;
     /// and how many were looked at. C: `for_each_thread()`.
     pub(crate) fn living_thread(&self, max: usize) -> (Option<(Task<'g>, i32)>, usize) {
-        // SAFETY: The task and its `signal_struct` are valid by the type invariants. Only an address is
-        // computed.
-        let head = unsafe {
-            let signal = read_once(&raw const (*self.ptr).signal);
-            &raw mut (*signal).thread_head
-        };
+        // SAFETY: The task and its `signal_struct` are valid by the type invariants.
+        let head = unsafe { thread_head(self.ptr) };
         let mut link = head;
         for passed in 0..max {
             // SAFETY: `link` is the head, or in a thread that was linked at some time since `rcu` was
@@ -595,21 +597,23 @@ impl<'g> Task<'g> {
         }
     }
 
-    /// The credentials that others see. C: `__task_cred()`.
-    pub(crate) fn cred(&self) -> Cred {
+    /// The credentials that others see, and their user namespace. C: `__task_cred()`.
+    pub(crate) fn cred(&self) -> (Cred, Option<NsId>) {
         // SAFETY: The task is valid by the type invariants and so has credentials; replaced ones,
         // and the user namespace that they refer to, are freed by `put_cred_rcu()`, after the
         // read-side critical section. The members read are constant once published.
         unsafe {
             let cred = read_once(&raw const (*self.ptr).real_cred);
-            Cred {
-                uid: (*cred).uid.val,
-                gid: (*cred).gid.val,
-                euid: (*cred).euid.val,
-                egid: (*cred).egid.val,
-                caps: (*cred).cap_effective.val,
-                user_ns: NsId::of(&raw const (*(*cred).user_ns).ns),
-            }
+            (
+                Cred {
+                    uid: (*cred).uid.val,
+                    gid: (*cred).gid.val,
+                    euid: (*cred).euid.val,
+                    egid: (*cred).egid.val,
+                    caps: (*cred).cap_effective.val,
+                },
+                NsId::of(&raw const (*(*cred).user_ns).ns),
+            )
         }
     }
 

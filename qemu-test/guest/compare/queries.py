@@ -106,6 +106,7 @@ class _Filter:
         self.query = query
         self.document = document
         self.visible = visible
+        self.kinds = {task.pid: task.fields["kind"] for task in document.tasks}
         self.with_mount = {m.namespace for m in document.mounts if self._is_meant_mount(m)}
         self.subject = self._subject() if query.is_for_one else None
 
@@ -123,8 +124,7 @@ class _Filter:
             return True
         # A thread record does not say it; its process's does.
         pid = one.pid if isinstance(one, Task) else one.fields["tgid"]
-        kinds = [task.fields["kind"] for task in self.document.tasks if task.pid == pid]
-        return kinds == [self.query.kind]
+        return self.kinds.get(pid) == self.query.kind
 
     def _is_meant(self, task: Task | Thread) -> bool:
         query = self.query

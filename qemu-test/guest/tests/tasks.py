@@ -132,7 +132,7 @@ def tasks_roots() -> None:
 def tasks_working_directories() -> None:
     """Working directories, the mount namespaces that they lie in, and removed ones."""
     zoo = scene.take().zoo
-    host = os.stat("/proc/self/ns/mnt").st_ino
+    host = procfs.mnt_inum(os.getpid())
     foreign = zoo["foreign cwd"].pid
     check(
         [

@@ -15,6 +15,7 @@ import mountinfo
 import readers
 import syscalls
 from latency import Waits, waits
+from procfs import mnt_inum
 from runner import Failure, check, check_equal, tell, test_with
 from specimens.crowd import crowd
 from specimens.mounts import BASE, private_namespace
@@ -42,13 +43,9 @@ TALL = 32_768
 TALLEST = 65_536 if SCALE == 1 else 4096
 
 
-def _namespace(pid: int) -> int:
-    return os.stat(f"/proc/{pid}/ns/mnt").st_ino
-
-
 def _query(pid: int) -> str:
     """Asks for the mounts in that process's mount namespace."""
-    return f"ns={_namespace(pid)} show=mounts"
+    return f"ns={mnt_inum(pid)} show=mounts"
 
 
 def _complaints(pid: int, query: str) -> list[str]:
@@ -178,7 +175,7 @@ def pile_speed() -> None:
     with piled(TALL) as pid:
         query = _query(pid).encode()
         tall = readers.seconds(query)
-        mounts = format1.parse(module.ask(query)).mounts_of(_namespace(pid))
+        mounts = format1.parse(module.ask(query)).mounts_of(mnt_inum(pid))
         size = sum(len(mount.line) + 1 for mount in mounts if mount.reach != "outside")
         part = waits("mount", 2, "part", f"/proc/{pid}/mountinfo")
     listed = _whole_time(part, size)
