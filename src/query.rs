@@ -18,6 +18,7 @@ pub(crate) struct Show {
     pub(crate) tasks: bool,
     pub(crate) threads: bool,
     pub(crate) mounts: bool,
+    pub(crate) holds: bool,
 }
 
 impl Show {
@@ -26,6 +27,7 @@ impl Show {
         tasks: false,
         threads: false,
         mounts: false,
+        holds: false,
     };
 }
 
@@ -101,7 +103,9 @@ impl Invalid {
             Self::Number => "pid=, ns= and mount= take a decimal number",
             Self::Upid => "upid= takes a number, an @ and the inode number of a pid namespace",
             Self::Device => "dev= takes a major number, a colon and a minor number",
-            Self::Kind => "show= takes a list, separated by commas, of ns, tasks, threads, mounts",
+            Self::Kind => {
+                "show= takes a list, separated by commas, of ns, tasks, threads, mounts, holds"
+            }
             Self::TaskKind => "kind= takes user or kthread",
             Self::Flag => "propagate_from= takes 0 or 1",
         }
@@ -198,6 +202,7 @@ impl Query {
             tasks: true,
             threads: false,
             mounts: true,
+            holds: false,
         })
     }
 }
@@ -261,6 +266,7 @@ fn show(value: &[u8]) -> Option<Show> {
             b"tasks" => &mut show.tasks,
             b"threads" => &mut show.threads,
             b"mounts" => &mut show.mounts,
+            b"holds" => &mut show.holds,
             _ => return None,
         };
         *place = true;

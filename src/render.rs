@@ -11,9 +11,16 @@
 
 use crate::{
     snapshot::{
+        ChildHold,
         DirRecord,
+        Held,
+        HeldBy,
+        HeldPlace,
+        HoldCounts,
+        HoldRecord,
         LevelNumbers,
         Levels,
+        MountHold,
         MountRecord,
         NamespaceSet,
         NsRecord,
@@ -30,12 +37,16 @@ use crate::{
             Box,
             Vec, //
         },
-        mount::Flags,
+        mount::{
+            Attachment,
+            Flags, //
+        },
         namespace::{
             Detail,
             NsId, //
         },
         seq::CUT,
+        super_block::FsRelation,
         system,
         task, //
     },
@@ -277,6 +288,7 @@ struct Counts {
     tasks: usize,
     threads: usize,
     mounts: usize,
+    holds: HoldCounts,
 }
 
 impl Counts {
@@ -286,6 +298,7 @@ impl Counts {
             .saturating_add(self.tasks)
             .saturating_add(self.threads)
             .saturating_add(self.mounts)
+            .saturating_add(self.holds.total())
             .saturating_add(2)
     }
 }
@@ -307,6 +320,8 @@ struct KeptTexts {
     cred: Kept<u32>,
     /// What mount records begin with, by the namespace.
     mount: Kept<u32>,
+    /// What holds by something on a mount end with, the place with number `i` in place `i` modulo [`PLACES`].
+    places: [Kept<u32>; PLACES],
     /// The options of mounts, in the place that [`Flags::mix`] says.
     options: [Kept<Flags>; OPTIONS],
 }
@@ -328,6 +343,7 @@ impl Renderer {
             tasks: shown(show.tasks, snapshot.tasks().processes().len()),
             threads: shown(show.threads, snapshot.tasks().threads().len()),
             mounts: shown(show.mounts, snapshot.mounts().len()),
+            holds: snapshot.hold_counts(),
         };
         let records = counts.total();
         let window = records
@@ -486,6 +502,11 @@ impl Renderer {
             }
             return;
         }
+        index = index.wrapping_sub(counts.mounts);
+        if index < counts.holds.total() {
+            writer.render_hold(&counts.holds, index, scratch, to);
+            return;
+        }
         to.push(b"end");
         fields!(
             to,
@@ -493,6 +514,7 @@ impl Renderer {
             tasks: counts.tasks as u64,
             threads: counts.threads as u64,
             mounts: counts.mounts as u64,
+            holds: counts.holds.total() as u64,
         );
         to.push(b"\n");
     }
@@ -503,6 +525,9 @@ const KEEP_FROM: usize = 128;
 
 /// Sets of namespaces that are kept spelled at the same time.
 const SETS: usize = 16;
+
+/// Places of holds that are kept spelled at the same time.
+const PLACES: usize = 16;
 
 /// Options of mounts that are kept spelled at the same time.
 const OPTIONS: usize = 16;
@@ -580,6 +605,7 @@ impl KeptTexts {
             cgroup: Kept::new(),
             cred: Kept::new(),
             mount: Kept::new(),
+            places: [const { Kept::new() }; PLACES],
             options: [const { Kept::new() }; OPTIONS],
         }
     }
@@ -837,6 +863,169 @@ impl RecordWriter<'_> {
         to.push(b"\n");
     }
 
+    /// The hold that is number `index` of all.
+    fn render_hold(
+        &self,
+        counts: &HoldCounts,
+        index: usize,
+        scratch: &mut Scratch,
+        to: &mut Window,
+    ) {
+        let (snapshot, more) = (self.snapshot, self.snapshot.ns_holds());
+        // CAST: Indices into memory.
+        if index < counts.processes {
+            let holds = snapshot.tasks().holds();
+            if let Some(hold) = holds.records().get(index as u32) {
+                self.render_process_hold(hold, scratch, to);
+            }
+            return;
+        }
+        let mut index = index.wrapping_sub(counts.processes);
+        if index < counts.mounts {
+            if let Some(mount) = snapshot.mounts().get(index as u32) {
+                self.render_mount_hold(mount, scratch, to);
+            }
+            return;
+        }
+        index = index.wrapping_sub(counts.mounts);
+        if index < counts.ns_mounts {
+            if let Some(hold) = more.by_mount().get(index as u32) {
+                self.render_leading_mount(hold, scratch, to);
+            }
+            return;
+        }
+        index = index.wrapping_sub(counts.ns_mounts);
+        if index < counts.children {
+            if let Some(ChildHold { ns, child, .. }) = more.by_child().get(index as u32) {
+                put_held_ns(*ns, b"child", to);
+                fields!(to, ns: child);
+                to.push(b"\n");
+            }
+            return;
+        }
+        index = index.wrapping_sub(counts.children);
+        if let Some(ns) = more.unknown().get(index as u32) {
+            put_held_ns(*ns, b"unknown", to);
+            to.push(b"\n");
+        }
+    }
+
+    fn render_process_hold(&self, hold: &HoldRecord, scratch: &mut Scratch, to: &mut Window) {
+        let (tasks, holds) = (self.snapshot.tasks(), self.snapshot.tasks().holds());
+        let Some((holder, sharers)) = holds.holder(hold) else {
+            return;
+        };
+        let word = hold.by.word();
+        let mut place = None;
+        match hold.held {
+            Held::Ns(ns) => {
+                to.push(b"hold ns ");
+                holds.ns(ns).put(to);
+                fields!(to, by: Word(word));
+            }
+            Held::Mount(at) => {
+                let device = tasks.held_place(at).map(|place| place.device);
+                put_held_dev(device.unwrap_or_default(), word, to);
+                place = Some(at);
+            }
+            Held::BlockDevice {
+                major,
+                minor,
+                place: at,
+            } => {
+                put_held_dev((major.into(), minor), b"blockdev", to);
+                place = Some(at);
+            }
+        }
+        fields!(to, pid: holder.pid);
+        match hold.by {
+            HeldBy::Fd(fd) | HeldBy::Socket(fd) | HeldBy::Cred(fd) => fields!(to, fd: fd),
+            HeldBy::Pidfd(fd, of) => fields!(to, fd: fd, of: of),
+            HeldBy::Fs { fd, .. } if fd.is_some() => fields!(to, fd: fd),
+            HeldBy::Zombie { parent, tracer } => {
+                let tracer = Some(tracer).filter(|tracer| *tracer != 0);
+                fields!(to, ppid: parent, tracer: tracer);
+            }
+            _ => {}
+        }
+        if let HeldBy::Fs { place: at, .. } = hold.by {
+            place = Some(at);
+        }
+        if let Some(at) = place {
+            self.render_held_place(at, scratch, to);
+        }
+        if let HeldBy::Fs { relation, .. } = hold.by {
+            fields!(to, keeps: relation != FsRelation::Shows);
+        }
+        if let Some(tid) = holder.tid() {
+            fields!(to, tid: tid);
+        }
+        if let Some(sharers) = sharers {
+            let (pids, is_cut) = sharers.pids();
+            fields!(to, also: List(pids.iter(), |pid: &i32, to: &mut Window| pid.put(to)));
+            if is_cut {
+                to.push(CUT);
+            }
+        }
+        to.push(b"\n");
+    }
+
+    /// Where something is that a process keeps.
+    fn render_held_place(&self, at: u32, scratch: &mut Scratch, to: &mut Window) {
+        let Scratch { path, kept } = scratch;
+        // CAST: An index into memory.
+        let kept = kept.as_mut();
+        let kept = kept.and_then(|kept| kept.places.get_mut(at as usize % PLACES));
+        put_kept(kept, at, to, |to| {
+            if let Some(place) = self.snapshot.tasks().held_place(at) {
+                let HeldPlace {
+                    mount, attachment, ..
+                } = place;
+                self.snapshot.spell(place.path, path);
+                fields!(
+                    to,
+                    mount: mount,
+                    at: Word(match attachment {
+                        Attachment::Attached(_) => b"attached",
+                        Attachment::Detached => b"detached",
+                        Attachment::Anonymous => b"anonymous",
+                        Attachment::Internal => b"internal",
+                    }),
+                    path: SpelledPath(path, place.is_deleted),
+                );
+            }
+        });
+    }
+
+    /// What a mount keeps: its device.
+    fn render_mount_hold(&self, mount: &MountRecord, scratch: &mut Scratch, to: &mut Window) {
+        put_held_dev(mount.device(), b"mount", to);
+        let ns = self.snapshot.namespaces().get(mount.ns);
+        let path = scratch.spell(self.snapshot, mount.point);
+        fields!(
+            to,
+            mntns: ns.map(|ns| ns.id),
+            mount: mount.id,
+            at: Word(b"attached"),
+            path: SpelledPath(path, false),
+        );
+        to.push(b"\n");
+    }
+
+    /// The namespace that a mount leads to.
+    fn render_leading_mount(&self, hold: &MountHold, scratch: &mut Scratch, to: &mut Window) {
+        let is_file = hold.relation == FsRelation::File;
+        put_held_ns(hold.ns, if is_file { b"mount" } else { b"fs" }, to);
+        if let Some((mount, mntns)) = self.snapshot.leading_mount(hold) {
+            let path = scratch.spell(self.snapshot, mount.point);
+            fields!(to, mntns: mntns, mount: mount.id, path: SpelledPath(path, false));
+        }
+        if !is_file {
+            fields!(to, keeps: hold.relation == FsRelation::Keeps);
+        }
+        to.push(b"\n");
+    }
+
     /// The line of `mountinfo` up to the type of the file system.
     fn render_mountinfo(&self, mount: &MountRecord, scratch: &mut Scratch, to: &mut Window) {
         mount.mnt_id.put(to);
@@ -896,6 +1085,42 @@ fn spell<'p>(
     let dir = dir?;
     snapshot.spell(dir.path, path);
     Some(SpelledPath(path, dir.is_deleted))
+}
+
+/// What a hold of a namespace begins with.
+fn put_held_ns(ns: NsId, by: &[u8], to: &mut Window) {
+    to.push(b"hold ns ");
+    ns.put(to);
+    fields!(to, by: Word(by));
+}
+
+/// What a hold of a device begins with.
+fn put_held_dev((major, minor): (u32, u32), by: &[u8], to: &mut Window) {
+    to.push(b"hold dev ");
+    major.put(to);
+    to.push(b":");
+    minor.put(to);
+    fields!(to, by: Word(by));
+}
+
+impl HeldBy {
+    /// How the format calls it.
+    fn word(&self) -> &'static [u8] {
+        match self {
+            Self::Fd(_) => b"fd",
+            Self::Pidfd(..) => b"pidfd",
+            Self::Socket(_) => b"socket",
+            Self::Cred(_) => b"cred",
+            Self::Fs { .. } => b"fs",
+            Self::Cwd => b"cwd",
+            Self::Root => b"root",
+            Self::Exe => b"exe",
+            Self::Map => b"map",
+            Self::Thread => b"thread",
+            Self::ForChildren => b"for_children",
+            Self::Zombie { .. } => b"zombie",
+        }
+    }
 }
 
 /// The namespaces that task and thread records show.

@@ -9,13 +9,15 @@
 //! * [`store`] is memory that can be filled where nothing may be allocated.
 //! * [`paths`] keeps path names, [`ancestry`] the things that lie below one another, [`numbers`] sets of
 //!   process numbers.
-//! * [`tasks`] walks processes and threads, [`mounts`] reads mount lists.
+//! * [`tasks`] walks processes and threads, and what they keep, [`mounts`] reads mount lists, [`ns_holds`] is
+//!   what keeps namespaces besides.
 
 #![deny(unsafe_code)]
 
 mod ancestry;
 mod budget;
 mod mounts;
+mod ns_holds;
 mod numbers;
 mod paths;
 mod store;
@@ -63,6 +65,11 @@ pub(crate) use mounts::{
     MountRecord,
     Reach, //
 };
+use ns_holds::NsHolds;
+pub(crate) use ns_holds::{
+    ChildHold,
+    MountHold, //
+};
 use paths::PathTree;
 pub(crate) use paths::{
     PathBuf,
@@ -77,10 +84,15 @@ use store::{
 use tasks::{
     Collector,
     Filter,
+    HoldFilter,
     NsIdSet, //
 };
 pub(crate) use tasks::{
     DirRecord,
+    Held,
+    HeldBy,
+    HeldPlace,
+    HoldRecord,
     LevelNumbers,
     Levels,
     NamespaceSet,
@@ -153,6 +165,32 @@ pub(crate) struct NsRecord {
     pub(crate) is_torn: bool,
 }
 
+/// How many holds there are, in the order in which they are shown.
+#[derive(Clone, Copy)]
+pub(crate) struct HoldCounts {
+    /// By processes.
+    pub(crate) processes: usize,
+    /// Of devices, by mounts.
+    pub(crate) mounts: usize,
+    /// Of namespaces, by mounts.
+    pub(crate) ns_mounts: usize,
+    /// Of namespaces, by namespaces.
+    pub(crate) children: usize,
+    /// Of namespaces, by nothing that was found.
+    pub(crate) unknown: usize,
+}
+
+impl HoldCounts {
+    /// All of them.
+    pub(crate) fn total(&self) -> usize {
+        self.processes
+            .saturating_add(self.mounts)
+            .saturating_add(self.ns_mounts)
+            .saturating_add(self.children)
+            .saturating_add(self.unknown)
+    }
+}
+
 /// Which of [`Snapshot::id_extents`] a user namespace has.
 #[derive(Clone, Copy, Default)]
 struct IdMaps {
@@ -170,6 +208,9 @@ pub(crate) struct Snapshot {
     namespaces: ChunkedVec<NsRecord>,
     mounts: ChunkedVec<MountRecord>,
     id_extents: ChunkedVec<IdExtent>,
+    ns_holds: Box<NsHolds>,
+    /// Which holds are shown, if any are; and whether those by mounts, and by namespaces, are.
+    holds: Option<(HoldFilter, bool)>,
     strings: StringPool,
     paths: PathTree,
 }
@@ -268,7 +309,14 @@ impl Snapshot {
             threads: show.threads,
             records: is_one || show.tasks || show.threads,
             kind: query.kind,
+            holds: show.holds.then_some(HoldFilter {
+                ns: subject.ns,
+                mounts,
+            }),
         };
+        snapshot.holds = filter.holds.map(|holds| (holds, !is_one));
+        // What is made later is kept by somebody who is not looked at.
+        let last_id = show.holds.then(|| sources.namespaces.last_id());
         let mut names = NameBuf::new()?;
         let asked = (sources, query, &budget);
         let root = snapshot.add_tasks(asked, &mut names, upid_ns.as_ref(), filter)?;
@@ -278,8 +326,13 @@ impl Snapshot {
             subject.bits = set.map_or(0, |set| set.bits());
             subject.set = Some(set);
         }
-        if show.ns || show.mounts {
-            snapshot.add_namespaces(asked, &mut names, &subject, (root.as_ref(), file))?;
+        if show.ns || show.mounts || show.holds && !is_one {
+            snapshot.add_namespaces(
+                asked,
+                &mut names,
+                (&subject, last_id),
+                (root.as_ref(), file),
+            )?;
         }
         // So that no file system stays busy for as long as the text is read.
         drop(root);
@@ -290,12 +343,14 @@ impl Snapshot {
         let Self {
             tasks,
             namespaces,
+            ns_holds,
             paths,
             strings,
             ..
         } = &mut *snapshot;
         tasks.forget_replaced(namespaces, sources.key, &budget)?;
         tasks.resolve(paths, strings, &budget)?;
+        ns_holds.find_unknown(tasks, sources.key, &budget)?;
         Ok(snapshot)
     }
 
@@ -309,6 +364,8 @@ impl Snapshot {
             namespaces: ChunkedVec::new(4),
             mounts: ChunkedVec::new(16),
             id_extents: ChunkedVec::new(0),
+            ns_holds: Box::new(NsHolds::new(), memory::charged())?,
+            holds: None,
             strings: StringPool::new(key),
             paths: PathTree::new(key),
         };
@@ -391,11 +448,17 @@ impl Snapshot {
         };
         let filter = if is_one { all } else { filter };
         // Without namespaces, which say how many processes they have, they are of no use.
-        if !(is_one || show.ns || show.tasks || show.threads) {
+        if !(is_one || show.ns || show.tasks || show.threads || show.holds) {
             return Ok(None);
         }
         let strings = &mut self.strings;
-        let collector = Collector::new(&mut self.tasks, strings, names, budget, filter);
+        let collector = Collector::new(
+            &mut self.tasks,
+            strings,
+            (names, &sources.mounts),
+            (budget, sources.key),
+            filter,
+        );
         let Some(nr) = query.upid.map(|upid| upid.nr).or(query.pid) else {
             collector.collect_all(self.uptime)?;
             if show.ns {
@@ -403,7 +466,7 @@ impl Snapshot {
             }
             return Ok(None);
         };
-        let root = collector.collect_one(nr, upid_ns)?;
+        let root = collector.collect_one(nr, upid_ns, self.uptime)?;
         // The same process must have both numbers, if both were asked for.
         let number = self
             .tasks
@@ -423,24 +486,45 @@ impl Snapshot {
         &mut self,
         (sources, query, budget): (&Sources, &Query, &Budget),
         names: &mut NameBuf,
-        subject: &Subject<'_>,
+        (subject, last_id): (&Subject<'_>, Option<u64>),
         (root, file): (Option<&PathRef>, &LocalFile),
     ) -> Result {
         let show = self.show;
-        // The references to namespaces are dropped when this is done, or failed.
+        let holds = self
+            .holds
+            .filter(|(_, is_all)| *is_all)
+            .map(|(holds, _)| holds);
+        let ns_holds = holds.filter(HoldFilter::keeps_namespaces);
+        let is_shown = |kind, id| (show.ns || kind == Kind::Mnt) && subject.has(id);
+        // The references to namespaces are dropped when this is done, or failed. Any of them may keep
+        // another one.
         let namespaces = sources
             .namespaces
-            .collect(|kind, id| (show.ns || kind == Kind::Mnt) && subject.has(id))?;
+            .collect(|kind, id| ns_holds.is_some() || is_shown(kind, id))?;
         budget.take::<Namespace>(namespaces.len())?;
         self.namespaces.reserve_more(namespaces.len(), budget)?;
         let options = Options::of_system(query.propagate_from, sources.kernel_lines);
         let mut lists = MountLists::new(&sources.mounts, file, names, options, budget, sources.key);
         lists.filter = MountFilter::of(query);
         lists.root = root;
+        // Of one namespace, the mounts that lead to it are others than those that are shown.
+        let has_own_lists = ns_holds.is_some_and(|holds| holds.ns.is_some());
+        lists.holds = ns_holds.filter(|_| !has_own_lists);
+        let reads_mounts = show.mounts || holds.is_some() && !has_own_lists;
         for namespace in &namespaces {
             let Some(id) = namespace.id() else {
                 continue;
             };
+            if let Some(holds) = &ns_holds {
+                self.ns_holds.add_child(namespace, holds, budget)?;
+                let is_old = last_id.is_some_and(|last| id.id() <= last);
+                if is_old && !id.is_initial() && holds.keeps_ns(id) {
+                    self.ns_holds.add_kept(id, namespace.active(), budget)?;
+                }
+            }
+            if !is_shown(namespace.kind(), id) {
+                continue;
+            }
             let mut record = NsRecord {
                 kind: namespace.kind(),
                 id,
@@ -461,17 +545,20 @@ impl Snapshot {
             };
             if let Some(mnt) = namespace.as_mnt() {
                 // All that the record says about the mounts is of one moment.
-                let head = if show.mounts && subject.has_mounts(id) {
+                let head = if reads_mounts && subject.has_mounts(id) {
                     // CAST: There are no more than an index can say.
                     let ns = self.namespaces.len() as u32;
                     let mounts = &mut self.mounts;
-                    lists.read(
+                    let begin = mounts.len();
+                    let head = lists.read(
                         (namespace, mnt),
                         ns,
                         mounts,
                         &mut self.strings,
                         &mut self.paths,
-                    )?
+                    )?;
+                    lists.add_holds(begin, mounts, &mut self.ns_holds.by_mount)?;
+                    head
                 } else {
                     lists.head(namespace, mnt)
                 };
@@ -498,8 +585,39 @@ impl Snapshot {
             }
             self.namespaces.add(record, budget)?;
         }
+        if let Some((holds, ns)) = ns_holds.and_then(|holds| Some((holds, holds.ns?))) {
+            self.add_mounts_leading_to(ns, holds, &namespaces, &mut lists)?;
+        }
         lists.release();
         budget.give_back::<Namespace>(namespaces.len());
+        Ok(())
+    }
+
+    /// Adds the mounts that lead to a namespace, of whatever mount namespace.
+    fn add_mounts_leading_to<'n>(
+        &mut self,
+        ns: NsId,
+        holds: HoldFilter,
+        namespaces: &'n [Namespace],
+        lists: &mut MountLists<'n>,
+    ) -> Result {
+        let budget = lists.budget;
+        lists.filter = MountFilter::leading_to(ns);
+        lists.holds = Some(holds);
+        for namespace in namespaces {
+            let (Some(mnt), Some(id)) = (namespace.as_mnt(), namespace.id()) else {
+                continue;
+            };
+            if !MountLists::has_any(lists.ops, mnt, lists.filter)? {
+                continue;
+            }
+            let to = &mut *self.ns_holds;
+            let begin = to.mounts.len();
+            let number = to.mnt.add(id, budget)?;
+            let (strings, paths) = (&mut self.strings, &mut self.paths);
+            lists.read((namespace, mnt), number, &mut to.mounts, strings, paths)?;
+            lists.add_holds(begin, &to.mounts, &mut to.by_mount)?;
+        }
         Ok(())
     }
 
@@ -521,6 +639,39 @@ impl Snapshot {
     /// The mounts, by namespace in the same order, and for each by ascending id.
     pub(crate) fn mounts(&self) -> &ChunkedVec<MountRecord> {
         &self.mounts
+    }
+
+    /// How many holds are shown, of each kind.
+    pub(crate) fn hold_counts(&self) -> HoldCounts {
+        let (holds, is_all) = match self.holds {
+            Some((holds, is_all)) => (Some(holds), is_all),
+            None => (None, false),
+        };
+        let if_shown = |is_shown, len| if is_shown { len } else { 0 };
+        let has_mounts = is_all && holds.is_some_and(|holds| holds.keeps_mounts());
+        HoldCounts {
+            processes: self.tasks.holds().records().len(),
+            mounts: if_shown(has_mounts, self.mounts.len()),
+            ns_mounts: self.ns_holds.by_mount().len(),
+            children: self.ns_holds.by_child().len(),
+            unknown: self.ns_holds.unknown().len(),
+        }
+    }
+
+    /// What keeps namespaces besides processes.
+    pub(crate) fn ns_holds(&self) -> &NsHolds {
+        &self.ns_holds
+    }
+
+    /// A mount that leads to a namespace, and the mount namespace that it is in.
+    pub(crate) fn leading_mount(&self, hold: &MountHold) -> Option<(&MountRecord, NsId)> {
+        let own = &self.ns_holds;
+        if own.mounts.len() > 0 {
+            let mount = own.mounts.get(hold.mount)?;
+            return Some((mount, own.mnt.get(mount.ns).copied()?));
+        }
+        let mount = self.mounts.get(hold.mount)?;
+        Some((mount, self.namespaces.get(mount.ns)?.id))
     }
 
     /// The bytes of a string.

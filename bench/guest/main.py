@@ -83,21 +83,26 @@ def _publish(sizes: Sizes, results: list[Result], costs: dict[str, Memory]) -> N
     print(f"\n{text}", flush=True)
 
 
-def _bench(sizes: Sizes) -> None:
+def _bench(sizes: Sizes, scene: str) -> None:
     began = time.monotonic()
     results: list[Result] = []
     turns: dict[str, list[Measured]] = {}
     costs: dict[str, Memory] = {}
     print(report.machine(), flush=True)
     measure.set_up()
-    plans = sizes.plans()
+    plans = [plan for plan in sizes.plans() if scene in plan.name]
     for number, plan in enumerate(plans, 1):
         print(f"scene {number} of {len(plans)}: {plan.name}", flush=True)
         of_plan, turns[plan.name], costs[plan.name] = measure.measure(plan, sizes.rounds)
         results += of_plan
         # What there is, should a later scene fail.
         report.write_rounds(RESULTS / "rounds.csv", turns)
-    _publish(sizes, results, costs)
+    if scene:
+        text = "\n".join([*(report.times(plan, results) for plan in plans), report.memory(costs)])
+        (RESULTS / "report.md").write_text(text, encoding="utf-8")
+        print(f"\n{text}", flush=True)
+    else:
+        _publish(sizes, results, costs)
     print(f"measured for {time.monotonic() - began:.0f} s")
 
 
@@ -106,6 +111,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measures nsinspect on the running kernel.")
     parser.add_argument("--count", action="store_true", help="the clock counts instructions")
     parser.add_argument("--quick", action="store_true", help="small scenes, few rounds")
+    parser.add_argument("--scene", default="", metavar="TEXT", help="only scenes with this in their name")
     parser.add_argument("--profile", action="store_true", help="profile reads instead")
     parser.add_argument("--base", type=Path, metavar="KO", help="compare with this build of the module")
     options = parser.parse_args()
@@ -120,7 +126,7 @@ def main() -> int:
         builds = paired.Builds(options.base, Path(os.environ["NSINSPECT_KO"]))
         paired.compare(sizes, builds, RESULTS)
     else:
-        _bench(sizes)
+        _bench(sizes, options.scene)
     return 0
 
 

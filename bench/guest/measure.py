@@ -23,10 +23,13 @@ MOUNTS = "nsinspect show=mounts"
 PID = "nsinspect pid="
 UPID = "nsinspect upid="
 NS = "nsinspect ns="
+HOLDS = "nsinspect show=holds"
+HOLDS_OF_ONE = "nsinspect ns= show=ns,holds"
 TMPFS = "tmpfs file"
 BPF = "BPF iterator"
 PROCFS = "procfs scan"
 PROCFS_MOUNTS = "procfs scan, mountinfo"
+DESCRIPTORS = "procfs scan, fd, fdinfo"
 MOUNTINFO = "mountinfo"
 STATMOUNT = "listmount, statmount"
 LISTNS = "listns, ioctl"
@@ -38,6 +41,7 @@ PEER = {
     BPF: TASKS,
     PROCFS: TASKS,
     PROCFS_MOUNTS: FULL,
+    DESCRIPTORS: HOLDS,
     MOUNTINFO: MOUNTS,
     STATMOUNT: MOUNTS,
     LISTNS: SPACES,
@@ -57,6 +61,8 @@ LEFT_OUT = {
     "mounts",
     PROCFS_MOUNTS: "the same, and namespaces without processes, mounts out of their reader's reach, 64-bit "
     "mount ids",
+    DESCRIPTORS: "of holds: programs and mapped files, directories, mounts, other namespaces; whether a mount is "
+    "attached",
     MOUNTINFO: "mount namespaces without processes, mounts out of reach, 64-bit ids; how to find a process "
     "for each namespace",
     STATMOUNT: "nothing of mountinfo; mounts out of reach",
@@ -71,6 +77,10 @@ _FINDMNT_COLUMNS = (
 )
 _COPY = Path("/tmp/nsinspect-text")
 _ITERATOR = Path("/sys/fs/bpf/tasks")
+
+
+DESCRIPTORS_EACH = 10
+"""That a process opens in the scenes with descriptors; it has three from the start."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,14 @@ class Sizes:
         for total in self.total_mounts:
             plans.append(Plan(f"{total} mounts", small, total // scene.CONTAINERS))
         plans.append(Plan("one peer group", small, self.mounts, self.slaves, peers=True))
-        return plans
+        return [*plans, *self.descriptor_plans()]
+
+    def descriptor_plans(self) -> list[Plan]:
+        """Those with many descriptors: of time per record, and of the comparison."""
+        return [
+            Plan(f"{n} processes with descriptors", n, self.mounts, descriptors=DESCRIPTORS_EACH)
+            for n in self.processes[1:3]
+        ]
 
 
 ALL = Sizes((100, 1000, 8000, 16000), few_mounts=20, many_mounts=200)
@@ -157,6 +174,13 @@ def contestants(made: Scene) -> list[Contestant]:
     """Who is measured in this scene."""
     # Both namespaces of the slave mounts are among them.
     pids = " ".join(map(str, [1, *(member.pid for member in made.members)]))
+    if made.plan.descriptors:
+        return [
+            Contestant(FULL, "read", contest.PROC_FILE),
+            Contestant(HOLDS, "query", "show=holds"),
+            Contestant(HOLDS_OF_ONE, "query", f"ns={inum(made.members[0].pid, 'net')} show=ns,holds"),
+            Contestant(DESCRIPTORS, "procfs-fd"),
+        ]
     mounts = [
         Contestant(FULL, "read", contest.PROC_FILE),
         Contestant(MOUNTS, "query", "show=mounts"),
@@ -229,6 +253,8 @@ def measure(plan: Plan, rounds: int) -> tuple[list[Result], list[Measured], Memo
         seen = verify.check_text(made, text)
         verify.check_iterator(text, _ITERATOR.read_bytes())
         _COPY.write_bytes(text)
+        if plan.descriptors:
+            verify.check_holds(made, contest.ask("show=holds"))
         turns = contest.run(contestants(made), rounds, tell=_Progress(rounds))
         names = dict.fromkeys(turn.name for turn in turns)
         results = [_summary(made, seen, [turn for turn in turns if turn.name == name]) for name in names]

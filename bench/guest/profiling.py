@@ -16,7 +16,7 @@ import measure
 import scene
 from contest import Contestant
 
-PLAN = scene.Plan("profile", processes=8000, mounts=20, slaves=1000)
+PLAN = scene.Plan("profile", processes=8000, mounts=40, slaves=1000, descriptors=measure.DESCRIPTORS_EACH)
 TIMED_ROUNDS = 9
 PROFILED_ROUNDS = 40
 
@@ -29,6 +29,7 @@ def _reads(made: scene.Scene) -> dict[str, Contestant]:
         "tasks": Contestant("show=tasks", "query", "show=tasks"),
         "mounts": Contestant("show=mounts", "query", "show=mounts"),
         "pid": Contestant("pid=", "query", f"pid={pid}"),
+        "holds": Contestant("show=holds", "query", "show=holds"),
         "ns": Contestant("ns=", "query", f"ns={measure.inum(pid, 'mnt')}"),
     }
 

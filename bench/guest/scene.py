@@ -30,6 +30,8 @@ class Plan:
     """Slave mounts in one more mount namespace; as many masters are in another one."""
     peers: bool = False
     """All masters are in one peer group. Otherwise each is one of its own."""
+    descriptors: int = 0
+    """That each process of a container opens, besides those that it has from the start."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def _check(scene: Scene) -> None:
 @contextmanager
 def made(plan: Plan) -> Iterator[Scene]:
     """Makes a scene, and takes it down in the end."""
-    command = [PROGRAMS / "scene", CONTAINERS, plan.processes, plan.mounts, plan.slaves]
+    command = [PROGRAMS / "scene", CONTAINERS, plan.processes, plan.mounts, plan.slaves, plan.descriptors]
     command += ["peers"] if plan.peers else []
     with subprocess.Popen(
         [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -63,6 +63,7 @@ def judge(sizes: Sizes, results: list[Result], memory: Mapping[str, Memory]) -> 
     small, base, large, largest = (f"{number} processes" for number in numbers)
     few, many = (f"{each} mounts" for each in sizes.total_mounts)
     peers = "one peer group"
+    holds_small, holds_large = (plan.name for plan in sizes.descriptor_plans())
     full, tasks, mounts = measure.FULL, measure.TASKS, measure.MOUNTS
 
     def faster(number: int, plan: str, name: str, to: str, limit: float) -> Target:
@@ -88,6 +89,8 @@ def judge(sizes: Sizes, results: list[Result], memory: Mapping[str, Memory]) -> 
         faster(3, small, measure.STATMOUNT, mounts, 3),
         faster(3, peers, measure.MOUNTINFO, mounts, 5),
         faster(3, peers, measure.STATMOUNT, mounts, 3),
+        faster(7, holds_large, measure.DESCRIPTORS, measure.HOLDS, 20),
+        linear(holds_small, holds_large, measure.HOLDS),
         same(measure.PID),
         same(measure.UPID),
         Target(5, f"{largest}: peak of kernel memory to text", cost.peak / cost.text, 1.5),

@@ -75,6 +75,15 @@ def check_text(made: Scene, text: bytes) -> Seen:
     return Seen(int(end[b"tasks"]), int(end[b"mounts"]), visible)
 
 
+def check_holds(made: Scene, text: bytes) -> None:
+    """The holds are those of the scene: of each of its processes, each descriptor that it has opened."""
+    number = Counter(line.split(b" ", 5)[4] for line in text.splitlines() if b" by=fd " in line)
+    tasks = Path("/proc/nsinspect").read_bytes().splitlines()
+    own = _numbers(b"\n".join(line for line in tasks if line.startswith(b"task ")))
+    whole = sum(number[b"pid=" + pid] >= made.plan.descriptors for pid in own)
+    _expect("nsinspect: processes with all descriptors", whole, made.plan.processes)
+
+
 def check_iterator(text: bytes, iterated: bytes) -> None:
     """The BPF iterator shows the same processes with the same numbers."""
     tasks = b"\n".join(line for line in text.splitlines() if line.startswith(b"task "))
@@ -104,7 +113,12 @@ def check_others(made: Scene, seen: Seen, results: Mapping[str, Counted]) -> Non
     # It leaves out no more than what is out of reach.
     between = (seen.visible + seen.mounts) // 2
     check("listmount, statmount", between, seen.mounts - between)
-    listed = Path("/tmp/contest-findmnt -N").read_bytes().count(b'"target"')
-    _expect("findmnt: mounts", listed, seen.visible)
+    if "findmnt -N" in results:
+        listed = Path("/tmp/contest-findmnt -N").read_bytes().count(b'"target"')
+        _expect("findmnt: mounts", listed, seen.visible)
+    if "procfs scan, fd, fdinfo" in results:
+        # Each process of the scene has its own, and those from the start.
+        least = made.plan.processes * (made.plan.descriptors + 2)
+        _expect("procfs scan, fd: descriptors", results["procfs scan, fd, fdinfo"].records >= least, True)
     if "lsns" in results:
         _check_lsns(made)

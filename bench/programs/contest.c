@@ -11,6 +11,7 @@
  *	query QUERY		asks /proc/nsinspect and reads the answer to its end
  *	procfs			reads what /proc has of each process that a task record has
  *	procfs+mountinfo	the same, and one mountinfo for each mount namespace met
+ *	procfs-fd		reads what /proc has of each descriptor
  *	mountinfo PID...	reads the mountinfo of these processes
  *	statmount		listns(), listmount() and statmount(): all mounts
  *	listns			listns(), and what ioctl()s tell of each namespace
@@ -269,7 +270,62 @@ static void scan_process(const char *pid, bool with_mounts, struct result *resul
 	close(dir);
 }
 
-static struct result scan(bool with_mounts)
+/* Where a descriptor leads, of which device that is, and of which mount. */
+static void scan_descriptor(int fds, int infos, const char *fd, struct result *result)
+{
+	struct stat stat;
+	char target[4096];
+	ssize_t size = readlinkat(fds, fd, target, sizeof(target));
+
+	if (size < 0 || fstatat(fds, fd, &stat, 0)) {
+		if (is_gone())
+			return;
+		fail("descriptor %s", fd);
+	}
+	result->bytes += size;
+	scan_file(infos, fd, result);
+	result->records++;
+}
+
+/* Reads /proc/PID/fd and fdinfo: two opens for a process, and of each descriptor four calls. */
+static void scan_descriptors(const char *pid, struct result *result)
+{
+	static char entries[1 << 16] __attribute__((aligned(8)));
+	char path[sizeof(((struct dirent64 *)0)->d_name) + 8];
+	int fds, infos;
+	ssize_t size = 0;
+
+	snprintf(path, sizeof(path), "%s/fd", pid);
+	fds = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "%s/fdinfo", pid);
+	infos = openat(proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if ((fds < 0 || infos < 0) && !is_gone())
+		fail("/proc/%s", path);
+	while (fds >= 0 && infos >= 0 && (size = getdents64(fds, entries, sizeof(entries))) > 0) {
+		for (ssize_t at = 0; at < size;) {
+			struct dirent64 *entry = (void *)(entries + at);
+
+			at += entry->d_reclen;
+			if (entry->d_name[0] != '.')
+				scan_descriptor(fds, infos, entry->d_name, result);
+		}
+	}
+	if (size < 0 && !is_gone())
+		fail("/proc/%s/fd", pid);
+	if (fds >= 0)
+		close(fds);
+	if (infos >= 0)
+		close(infos);
+}
+
+/* What to read of each process. */
+enum scan {
+	SCAN_PROCESS,
+	SCAN_MOUNTINFO,
+	SCAN_DESCRIPTORS,
+};
+
+static struct result scan(enum scan what)
 {
 	static char entries[1 << 18] __attribute__((aligned(8)));
 	struct result result = {};
@@ -283,8 +339,12 @@ static struct result scan(bool with_mounts)
 			struct dirent64 *entry = (void *)(entries + at);
 
 			at += entry->d_reclen;
-			if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-				scan_process(entry->d_name, with_mounts, &result);
+			if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+				continue;
+			if (what == SCAN_DESCRIPTORS)
+				scan_descriptors(entry->d_name, &result);
+			else
+				scan_process(entry->d_name, what == SCAN_MOUNTINFO, &result);
 		}
 	}
 	if (size < 0)
@@ -295,13 +355,19 @@ static struct result scan(bool with_mounts)
 static struct result run_procfs(const struct contestant *self)
 {
 	(void)self;
-	return scan(false);
+	return scan(SCAN_PROCESS);
 }
 
 static struct result run_procfs_mountinfo(const struct contestant *self)
 {
 	(void)self;
-	return scan(true);
+	return scan(SCAN_MOUNTINFO);
+}
+
+static struct result run_procfs_fd(const struct contestant *self)
+{
+	(void)self;
+	return scan(SCAN_DESCRIPTORS);
 }
 
 static struct result run_mountinfo(const struct contestant *self)
@@ -535,6 +601,7 @@ static const struct {
 	{ "query", run_query },
 	{ "procfs", run_procfs },
 	{ "procfs+mountinfo", run_procfs_mountinfo },
+	{ "procfs-fd", run_procfs_fd },
 	{ "mountinfo", run_mountinfo },
 	{ "statmount", run_statmount },
 	{ "listns", run_listns },

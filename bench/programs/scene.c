@@ -2,12 +2,14 @@
 /*
  * scene - makes containers full of idle processes and mounts, for the benchmark to look at
  *
- *	scene CONTAINERS PROCESSES MOUNTS SLAVES [peers]
+ *	scene CONTAINERS PROCESSES MOUNTS SLAVES DESCRIPTORS [peers]
  *
  * Each container has a pid, mount, UTS, IPC, network and cgroup namespace of its own, a cgroup, and
  * MOUNTS mounts, those that it inherits among them. The PROCESSES are spread over all containers.
  * SLAVES is the number of slave mounts in one more mount namespace, 0 for none; their masters are
  * in another one. Each slave has a master of its own; with "peers" all masters are one peer group.
+ * Each process of a container opens DESCRIPTORS files of its own: /dev/null, and directories on the
+ * mounts of the container.
  *
  * When everything is there, it prints
  *
@@ -53,6 +55,7 @@ struct plan {
 	int number;
 	int processes;
 	int mounts;
+	int descriptors;
 	bool peers;
 	pid_t master;
 };
@@ -106,6 +109,20 @@ static void __attribute__((noreturn)) idle(void)
 {
 	for (;;)
 		pause();
+}
+
+static void open_descriptors(const struct plan *plan)
+{
+	char path[64];
+
+	for (int i = 0; i < plan->descriptors; i++) {
+		if (i % 3)
+			snprintf(path, sizeof(path), PLACE "/volumes/volume-%d", i % 8);
+		else
+			strcpy(path, "/dev/null");
+		if (open(path, O_RDONLY | O_CLOEXEC) < 0)
+			fail("opening %s", path);
+	}
 }
 
 /* One mount of the kind that containers have many of: a bind mount, or now and then a tmpfs. */
@@ -174,9 +191,12 @@ static struct report make_container(const struct plan *plan)
 
 		if (pid < 0)
 			fail("container %d, process %d", plan->number, i + 1);
-		if (!pid)
+		if (!pid) {
+			open_descriptors(plan);
 			idle();
+		}
 	}
+	open_descriptors(plan);
 	return (struct report){ .processes = plan->processes, .mounts = count_mounts() };
 }
 
@@ -274,18 +294,19 @@ static void take_down(void)
 
 int main(int argc, char **argv)
 {
-	bool peers = argc == 6 && !strcmp(argv[5], "peers");
-	int containers, processes, mounts, slaves;
+	bool peers = argc == 7 && !strcmp(argv[6], "peers");
+	int containers, processes, mounts, slaves, descriptors;
 	char byte;
 
-	if (argc != 5 && !peers) {
-		fputs("usage: scene CONTAINERS PROCESSES MOUNTS SLAVES [peers]\n", stderr);
+	if (argc != 6 && !peers) {
+		fputs("usage: scene CONTAINERS PROCESSES MOUNTS SLAVES DESCRIPTORS [peers]\n", stderr);
 		return 2;
 	}
 	containers = atoi(argv[1]);
 	processes = atoi(argv[2]);
 	mounts = atoi(argv[3]);
 	slaves = atoi(argv[4]);
+	descriptors = atoi(argv[5]);
 	if (containers < 1 || containers > MAX_CONTAINERS || processes < containers) {
 		fputs("scene: each container needs a process\n", stderr);
 		return 2;
@@ -300,6 +321,7 @@ int main(int argc, char **argv)
 			/* The remainder goes to the first ones. */
 			.processes = processes / containers + (i < processes % containers),
 			.mounts = mounts,
+			.descriptors = descriptors,
 		};
 
 		start(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,

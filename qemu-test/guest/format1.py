@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from mountinfo import MountInfo, MountInfoError
@@ -244,6 +244,41 @@ THREAD_SPEC: Spec = {
 
 REACHES = ("root", "over", "covered", "outside")
 
+_PROCESS: Spec = {"pid": _number}
+_DESCRIPTOR: Spec = {"pid": _number, "fd": _number}
+_PLACE: Spec = {
+    "mount": _number,
+    "at": _one_of("attached", "detached", "anonymous"),
+    "path": _optional(unescape_path),
+}
+_MOUNT: Spec = {"mntns": _number, "mount": _number}
+
+# The fields of a hold behind `by=`, by what is held and that word: one of these.
+HOLD_SPECS: dict[tuple[str, str], tuple[Spec, ...]] = {
+    ("ns", "fd"): (_DESCRIPTOR,),
+    ("ns", "pidfd"): ({**_DESCRIPTOR, "of": _optional(_number)},),
+    ("ns", "socket"): (_DESCRIPTOR,),
+    ("ns", "cred"): (_DESCRIPTOR,),
+    ("ns", "fs"): (
+        {**_MOUNT, "path": _optional(unescape_path), "keeps": _flag},
+        {**_DESCRIPTOR, **_PLACE, "keeps": _flag},
+        {**_PROCESS, **_PLACE, "keeps": _flag},
+    ),
+    ("ns", "mount"): ({**_MOUNT, "path": _optional(unescape_path)},),
+    ("ns", "child"): ({"ns": _number},),
+    ("ns", "thread"): (_PROCESS,),
+    ("ns", "for_children"): (_PROCESS,),
+    ("ns", "zombie"): ({**_PROCESS, "ppid": _number, "tracer": _optional(_number)},),
+    ("ns", "unknown"): ({},),
+    ("dev", "fd"): ({**_DESCRIPTOR, **_PLACE},),
+    ("dev", "blockdev"): ({**_DESCRIPTOR, **_PLACE},),
+    **{("dev", by): ({**_PROCESS, **_PLACE},) for by in ("cwd", "root", "exe", "map")},
+    ("dev", "mount"): ({**_MOUNT, **_PLACE},),
+}
+
+# Those by what others can share: descriptors, or memory.
+_SHARED = ("fd", "pidfd", "socket", "cred", "fs", "blockdev", "exe", "map")
+
 
 @dataclass(frozen=True)
 class Header:
@@ -297,6 +332,27 @@ class Mount:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """A `hold` record."""
+
+    kind: str
+    """What is held: `ns` or `dev`."""
+    held: int | tuple[int, int]
+    """The namespace's inode number, or the device's numbers."""
+    by: str
+    fields: dict[str, Value]
+    tid: int | None = None
+    """The thread that has it, where the others of its process do not."""
+    also: tuple[int, ...] = ()
+    """Processes that have the same descriptors, or memory."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """All that it says, to be compared."""
+        return (self.kind, self.held, self.by, *self.fields.items(), ("tid", self.tid))
+
+
+@dataclass(frozen=True)
 class End:
     """The last record: how many records of each kind there are."""
 
@@ -304,6 +360,7 @@ class End:
     tasks: int
     threads: int
     mounts: int
+    holds: int
 
 
 @dataclass(frozen=True)
@@ -316,6 +373,7 @@ class Document:
     threads: list[Thread]
     mounts: list[Mount]
     end: End
+    holds: list[Hold] = field(default_factory=list)
 
     def mounts_of(self, namespace: int) -> list[Mount]:
         """The mounts of one mount namespace, in the order of the text."""
@@ -419,13 +477,38 @@ def _mount(line: bytes) -> Mount:
     )
 
 
+def _device(value: bytes) -> tuple[int, int]:
+    major, colon, minor = value.partition(b":")
+    if not colon:
+        raise FormatError(f"{value!r} is not <major>:<minor>")
+    return _number(major), _number(minor)
+
+
+def _hold(fields: list[bytes]) -> Hold:
+    if len(fields) < 4 or not fields[3].startswith(b"by="):
+        raise FormatError("the record is too short")
+    kind, by = fields[1].decode("latin-1"), fields[3][3:].decode("latin-1")
+    if (kind, by) not in HOLD_SPECS:
+        raise FormatError(f"nothing holds a {kind} by {by}")
+    held = _number(fields[2]) if kind == "ns" else _device(fields[2])
+    rest = fields[4:]
+    also: tuple[int, ...] = ()
+    if by in _SHARED and rest and rest[-1].startswith(b"also="):
+        also = _numbers(rest.pop()[5:].removesuffix(b"\\~"))
+    tid = _number(rest.pop()[4:]) if rest and rest[-1].startswith(b"tid=") else None
+    specs = HOLD_SPECS[kind, by]
+    keys = [field_.partition(b"=")[0].decode("latin-1") for field_ in rest]
+    spec = next((spec for spec in specs if list(spec) == keys), specs[0])
+    return Hold(kind, held, by, _fields(spec, rest), tid, also)
+
+
 def _end(fields: list[bytes]) -> End:
-    values = _fields(dict.fromkeys(("ns", "tasks", "threads", "mounts"), _number), fields[1:])
+    values = _fields(dict.fromkeys(("ns", "tasks", "threads", "mounts", "holds"), _number), fields[1:])
     counts = [value for value in values.values() if isinstance(value, int)]
     return End(*counts)
 
 
-_ORDER = (b"nsinspect", b"ns", b"task", b"thread", b"mount", b"end")
+_ORDER = (b"nsinspect", b"ns", b"task", b"thread", b"mount", b"hold", b"end")
 
 
 def parse(text: bytes) -> Document:
@@ -437,6 +520,7 @@ def parse(text: bytes) -> Document:
     tasks: list[Task] = []
     threads: list[Thread] = []
     mounts: list[Mount] = []
+    holds: list[Hold] = []
     ends: list[End] = []
     last = -1
     for number, line in enumerate(text[:-1].split(b"\n"), 1):
@@ -462,6 +546,8 @@ def parse(text: bytes) -> Document:
                     threads.append(_thread(fields))
                 case b"mount":
                     mounts.append(_mount(line))
+                case b"hold":
+                    holds.append(_hold(fields))
                 case b"end":
                     ends.append(_end(fields))
         except FormatError as error:
@@ -470,8 +556,8 @@ def parse(text: bytes) -> Document:
         raise FormatError("the text has no header")
     if not ends:
         raise FormatError("the text has no end")
-    document = Document(headers[0], namespaces, tasks, threads, mounts, ends[0])
-    counts = End(len(namespaces), len(tasks), len(threads), len(mounts))
+    document = Document(headers[0], namespaces, tasks, threads, mounts, ends[0], holds)
+    counts = End(len(namespaces), len(tasks), len(threads), len(mounts), len(holds))
     if document.end != counts:
         raise FormatError(f"the text ends with {document.end}, but it has {counts}")
     return document

@@ -97,6 +97,8 @@ static __attribute__((format(printf, 1, 2))) void complain(const char *format, .
 /* --- texts -------------------------------------------------------------------------------- */
 
 /* The fields that change although nobody does anything. Kernel threads come and go. */
+#define KINDS 5
+
 static bool is_volatile(const char *field)
 {
 	static const char *const keys[] = {
@@ -115,8 +117,8 @@ static bool is_volatile(const char *field)
  */
 static ssize_t reduce(char *all, size_t len, const char **wrong)
 {
-	static const char *const kinds[] = {"ns", "task", "thread", "mount"};
-	unsigned long counts[4] = {}, told[4];
+	static const char *const kinds[KINDS] = { "ns", "task", "thread", "mount", "hold" };
+	unsigned long counts[KINDS] = {}, told[KINDS];
 	char *in = all, *out = all, *end = all + len;
 	bool has_end = false;
 
@@ -130,12 +132,12 @@ static ssize_t reduce(char *all, size_t len, const char **wrong)
 			return -1;
 		}
 		*line_end = '\0';
-		for (kind = 0; kind < 4; kind++)
+		for (kind = 0; kind < KINDS; kind++)
 			if (!strncmp(in, kinds[kind], strlen(kinds[kind])) &&
 			    in[strlen(kinds[kind])] == ' ')
 				counts[kind]++;
-		if (sscanf(in, "end ns=%lu tasks=%lu threads=%lu mounts=%lu", &told[0], &told[1],
-			   &told[2], &told[3]) == 4)
+		if (sscanf(in, "end ns=%lu tasks=%lu threads=%lu mounts=%lu holds=%lu", &told[0],
+			   &told[1], &told[2], &told[3], &told[4]) == KINDS)
 			has_end = true;
 		bool is_kthread = !strncmp(in, "task ", 5) && strstr(in, " kind=kthread ");
 		while ((field = strsep(&in, " "))) {

@@ -78,9 +78,9 @@ static bool one_in(uint64_t n)
 
 /* --- what is in the texts ------------------------------------------------------------------ */
 
-enum { NS = 1, TASKS = 2, THREADS = 4, MOUNTS = 8, KINDS = 4 };
-static const char *const kind_names[KINDS] = { "ns", "tasks", "threads", "mounts" };
-static const char *const record_names[KINDS] = { "ns ", "task ", "thread ", "mount " };
+enum { NS = 1, TASKS = 2, THREADS = 4, MOUNTS = 8, HOLDS = 16, KINDS = 5 };
+static const char *const kind_names[KINDS] = { "ns", "tasks", "threads", "mounts", "holds" };
+static const char *const record_names[KINDS] = { "ns ", "task ", "thread ", "mount ", "hold " };
 
 /* What is asked for. */
 struct query {
@@ -553,7 +553,7 @@ static void put_soup(struct line *l)
 {
 	static const char *const tokens[] = {
 		"pid", "upid", "ns", "dev", "mount", "kind", "show", "propagate_from", "tasks",
-		"threads", "mounts", "user", "kthread", "kind=user", "mount=1",
+		"threads", "mounts", "holds", "user", "kthread", "kind=user", "mount=1",
 		"=", "=", "=", "@", ":", " ", " ", ",", "0", "1", "7", "2147483648", "4294967295",
 		"\n", "\\", "-", "pid=1", "show=ns", "upid=1@", "dev=0:",
 	};
@@ -900,12 +900,40 @@ static bool field_is(const char *line, size_t len, int number, const char *what)
 	       !memcmp(line, what, strlen(what));
 }
 
+/* Whether a hold may be in the answer. */
+static bool may_be_held(const char *line, size_t len, const struct query *q)
+{
+	bool of_mounts = q->has_dev || q->has_mount;
+	char what[64], pid[64], tid[64];
+
+	if (q->has_pid) {
+		snprintf(pid, sizeof(pid), " pid=%u ", q->pid);
+		snprintf(what, sizeof(what), " pid=%u", q->pid);
+		snprintf(tid, sizeof(tid), " tid=%u", q->pid);
+		if (!has(line, len, pid) && !has(line, len, tid) &&
+		    (len < strlen(what) || memcmp(line + len - strlen(what), what, strlen(what))))
+			return false;
+	}
+	if ((q->has_ns || of_mounts) && !field_is(line, len, 1, of_mounts ? "dev" : "ns"))
+		return false;
+	snprintf(what, sizeof(what), "%u", q->ns);
+	if (q->has_ns && !of_mounts && !field_is(line, len, 2, what))
+		return false;
+	snprintf(what, sizeof(what), "%u:%u", q->major, q->minor);
+	if (q->has_dev && !field_is(line, len, 2, what))
+		return false;
+	snprintf(what, sizeof(what), " mount=%llu ", (unsigned long long)q->mount);
+	return !q->has_mount || has(line, len, what);
+}
+
 /* Whether a record may be in the answer; what is told is as much as a record itself shows. */
 static bool may_be_kept(unsigned int kind, const char *line, size_t len, const struct query *q)
 {
 	char number[32], more[64];
 	size_t dash;
 
+	if (kind == HOLDS)
+		return may_be_held(line, len, q);
 	if (q->has_pid) {
 		snprintf(number, sizeof(number), "%u", q->pid);
 		snprintf(more, sizeof(more), " tgid=%u ", q->pid);
@@ -977,6 +1005,9 @@ static bool is_enough(const unsigned long counts[KINDS], unsigned int shown, con
 	/* No kernel thread is looked for by its number here. */
 	if (q->has_kind && q->wants_kthreads)
 		return true;
+	/* This process has a root, at least, and so are the namespaces that it is in. */
+	if ((shown & HOLDS) && !q->has_ns && !q->has_mount && !counts[4])
+		return false;
 	/* Each of these keeps this process. */
 	if (shown & TASKS && !counts[1])
 		return false;
@@ -1033,8 +1064,9 @@ static const char *find_fault(const struct text *t, const struct query *q)
 		last = kind;
 		counts[kind]++;
 	}
-	snprintf(expected_end, sizeof(expected_end), "end ns=%lu tasks=%lu threads=%lu mounts=%lu\n",
-		 counts[0], counts[1], counts[2], counts[3]);
+	snprintf(expected_end, sizeof(expected_end),
+		 "end ns=%lu tasks=%lu threads=%lu mounts=%lu holds=%lu\n", counts[0], counts[1],
+		 counts[2], counts[3], counts[4]);
 	if (line >= end || (size_t)(end - line) != strlen(expected_end) ||
 	    memcmp(line, expected_end, end - line)) {
 		snprintf(complaint, sizeof(complaint), "its last line is not %s", expected_end);

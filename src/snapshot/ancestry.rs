@@ -149,6 +149,9 @@ impl Ancestry {
     ) -> Result<u32, CapacityExceeded> {
         let mut first = None;
         let mut at = one;
+        // Known ones that were passed. There are no more than all, unless they are moved meanwhile so that
+        // the way leads in a circle.
+        let mut passed = 0_usize;
         loop {
             let index = self.link_of(at.id())?;
             let first = *first.get_or_insert(index);
@@ -165,8 +168,12 @@ impl Ancestry {
                 parent.is_some_and(|parent| parent.id == above.id())
             });
             if let Some(above) = known {
-                at = above;
-                continue;
+                passed = passed.saturating_add(1);
+                if passed <= self.links.items().len() {
+                    at = above;
+                    continue;
+                }
+                *steps = max_steps;
             }
             if *steps >= max_steps {
                 return Err(CapacityExceeded);

@@ -15,6 +15,7 @@ use super::{
         Below, //
     },
     budget::Budget,
+    ns_holds::MountHold,
     paths::{
         Above,
         Climb,
@@ -34,6 +35,7 @@ use super::{
         StringPool,
         NONE, //
     },
+    tasks::HoldFilter, //
 };
 use crate::{
     query::{
@@ -50,6 +52,7 @@ use crate::{
             Flags,
             Master,
             Mount,
+            MountNode,
             MountOps,
             NamespaceSem,
             Options,
@@ -61,7 +64,8 @@ use crate::{
         namespace::{
             Detail,
             MntNamespace,
-            Namespace, //
+            Namespace,
+            NsId, //
         },
         path::{
             NameBuf,
@@ -72,6 +76,10 @@ use crate::{
         seq::{
             SeqBuf,
             CUT, //
+        },
+        super_block::{
+            FsNs,
+            MAX_FS_NS, //
         },
         system,
         task, //
@@ -249,6 +257,8 @@ pub(super) struct MountFilter {
     dev: Option<Device>,
     /// Only the one with this 64-bit id.
     id: Option<u64>,
+    /// Only those that lead to this namespace.
+    leads_to: Option<NsId>,
 }
 
 impl MountFilter {
@@ -257,17 +267,41 @@ impl MountFilter {
         Self {
             dev: query.dev,
             id: query.mount,
+            leads_to: None,
+        }
+    }
+
+    /// Those that lead to a namespace.
+    pub(super) fn leading_to(ns: NsId) -> Self {
+        Self {
+            leads_to: Some(ns),
+            ..Self::default()
         }
     }
 
     /// Whether it keeps all.
     pub(super) fn is_all(&self) -> bool {
-        self.dev.is_none() && self.id.is_none()
+        self.dev.is_none() && self.id.is_none() && self.leads_to.is_none()
+    }
+
+    /// As [`MountFilter::keeps`], of a mount that may be in no mount namespace.
+    pub(super) fn keeps_node(&self, mount: &MountNode<'_>) -> bool {
+        let is_on = |dev: Device| mount.device() == (dev.major, dev.minor);
+        self.id.is_none_or(|id| mount.id() == id) && self.dev.is_none_or(is_on)
+    }
+
+    /// Whether it keeps what is said of a device, and not of one mount.
+    pub(super) fn keeps_device(&self, major: u32, minor: u32) -> bool {
+        let is_it = |dev: Device| (dev.major, dev.minor) == (major, minor);
+        self.id.is_none() && self.dev.is_none_or(is_it)
     }
 
     fn keeps(&self, mount: &Mount<'_>) -> bool {
         let is_on = |dev: Device| mount.device() == (dev.major, dev.minor);
-        self.id.is_none_or(|id| mount.id() == id) && self.dev.is_none_or(is_on)
+        let leads_to = |ns| mount.namespaces().iter().flatten().any(|fs| fs.ns == ns);
+        self.id.is_none_or(|id| mount.id() == id)
+            && self.dev.is_none_or(is_on)
+            && self.leads_to.is_none_or(leads_to)
     }
 }
 
@@ -282,6 +316,10 @@ pub(super) struct MountLists<'a> {
     pub(super) filter: MountFilter,
     /// Only mounts are shown that a process with this root sees.
     pub(super) root: Option<&'a PathRef>,
+    /// The namespaces are noted that mounts lead to, if this filter keeps them.
+    pub(super) holds: Option<HoldFilter>,
+    /// Those of the list that is read, with the ids of the mounts.
+    led_to: ChunkedVec<(u64, FsNs)>,
     /// So many of a list are read.
     pub(super) max_mounts: usize,
     buf: SeqBuf,
@@ -382,6 +420,8 @@ impl<'a> MountLists<'a> {
             key,
             filter: MountFilter::default(),
             root: None,
+            holds: None,
+            led_to: ChunkedVec::new(0),
             max_mounts: usize::MAX,
             buf: SeqBuf::new(),
             names,
@@ -423,6 +463,10 @@ impl<'a> MountLists<'a> {
         self.batch_tails.clear();
         self.batch_tails.reserve(self.batch_room, charged())?;
         self.entries.reserve_more(self.batch_room, self.budget)?;
+        if self.holds.is_some() {
+            let more = self.batch_room.saturating_mul(MAX_FS_NS);
+            self.led_to.reserve_more(more, self.budget)?;
+        }
         records.reserve_more(self.batch_room, self.budget)
     }
 
@@ -452,6 +496,7 @@ impl<'a> MountLists<'a> {
         let mut in_vain = 0_usize;
         let head = loop {
             self.entries.clear();
+            self.led_to.clear();
             self.order.clear();
             self.last_parent = (0, NONE);
             self.in_order = 0;
@@ -621,6 +666,14 @@ impl<'a> MountLists<'a> {
                 is_led_to: false,
                 is_seen_by_subject: false,
             });
+            if let Some(filter) = self.holds.filter(|_| is_kept) {
+                let namespaces = mount.namespaces();
+                for fs in namespaces.iter().flatten() {
+                    if filter.keeps_ns(fs.ns) {
+                        let _ = self.led_to.push((id, *fs));
+                    }
+                }
+            }
             if is_kept {
                 let (major, minor) = mount.device();
                 let _ = records.push(MountRecord {
@@ -934,10 +987,43 @@ impl<'a> MountLists<'a> {
         Ok(dominating)
     }
 
+    /// Tells which of the mounts that were read last, those from number `begin` on, lead to namespaces.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; `EFBIG`.
+    pub(super) fn add_holds(
+        &self,
+        begin: usize,
+        records: &ChunkedVec<MountRecord>,
+        to: &mut ChunkedVec<MountHold>,
+    ) -> Result {
+        // CAST: An index into memory.
+        let mut mount = begin as u32;
+        // Both are in the order of the ids.
+        for (id, fs) in self.led_to.iter() {
+            while records.get(mount).is_some_and(|record| record.id < *id) {
+                mount = mount.saturating_add(1);
+            }
+            if records.get(mount).is_some_and(|record| record.id == *id) {
+                to.add(
+                    MountHold {
+                        mount,
+                        ns: fs.ns,
+                        relation: fs.relation,
+                    },
+                    self.budget,
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     /// Frees what is needed for one list only, and gives it back to the budget.
     pub(super) fn release(self) {
         self.masters.release(self.budget);
         self.entries.release(self.budget);
+        self.led_to.release(self.budget);
         self.order.release(self.budget);
     }
 

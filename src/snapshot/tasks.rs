@@ -4,6 +4,8 @@
 
 #![deny(unsafe_code)]
 
+mod holds;
+
 use super::{
     ancestry::Ancestry,
     budget::Budget,
@@ -34,6 +36,10 @@ use crate::sys::{
         self,
         Box,
         Vec, //
+    },
+    mount::{
+        Attachment,
+        MountOps, //
     },
     namespace::{
         Namespace,
@@ -66,6 +72,18 @@ use crate::sys::{
 use kernel::{
     prelude::*,
     sync::rcu, //
+};
+
+pub(super) use holds::HoldFilter;
+pub(crate) use holds::{
+    Held,
+    HeldBy,
+    HoldRecord,
+    Holds, //
+};
+use holds::{
+    Shared,
+    Trees, //
 };
 
 /// A set of namespaces.
@@ -129,6 +147,8 @@ pub(super) struct Filter<'a> {
     pub(super) records: bool,
     /// Only those of this kind.
     pub(super) kind: Option<TaskKind>,
+    /// Which of what processes keep is collected, if any of it is.
+    pub(super) holds: Option<HoldFilter>,
 }
 
 impl Filter<'_> {
@@ -314,22 +334,31 @@ struct Dir {
     /// Which of all mounts.
     mount: u32,
     name: StringId,
-    /// The mount namespace of that mount.
-    ns: Option<NsId>,
+    /// The device of that mount.
+    device: (u32, u32),
+    /// Whether that mount is in a mount namespace.
+    attachment: Attachment,
     way: WayUp,
     /// It is the root of that mount, and nothing is mounted on it.
     is_topmost: bool,
     is_deleted: bool,
 }
 
-impl Keyed for Dir {
-    type Key = Self;
+/// A [`Dir`], and who was seen to have mapped it.
+struct KnownDir {
+    dir: Dir,
+    /// Which of all holders was the last one.
+    mapped_by: u32,
+}
 
-    fn key(&self) -> Self {
-        *self
+impl Keyed for KnownDir {
+    type Key = Dir;
+
+    fn key(&self) -> Dir {
+        self.dir
     }
 
-    fn hash(key: &Self, hasher: Hasher) -> Hasher {
+    fn hash(key: &Dir, hasher: Hasher) -> Hasher {
         hasher.with(u64::from(key.mount) << 32 | key.name.as_u64())
     }
 }
@@ -342,8 +371,9 @@ struct RecentDir {
     dir: u32,
 }
 
-/// Directories that are remembered during a section. Most processes have the same as the one before.
-const RECENT_DIRS: usize = 8;
+/// Directories that are remembered during a section, each in the place that its address says. Most
+/// processes have the same as the one before.
+const RECENT_DIRS: usize = 32;
 
 impl Keyed for Cred {
     type Key = Self;
@@ -431,6 +461,19 @@ pub(crate) struct DirRecord {
     pub(crate) is_deleted: bool,
 }
 
+/// Where something is that a process keeps, once its path is known.
+#[derive(Clone, Copy)]
+pub(crate) struct HeldPlace {
+    /// Major and minor number.
+    pub(crate) device: (u32, u32),
+    /// The 64-bit id.
+    pub(crate) mount: u64,
+    pub(crate) attachment: Attachment,
+    pub(crate) path: PathId,
+    /// It has been removed.
+    pub(crate) is_deleted: bool,
+}
+
 /// What is collected about processes and threads.
 pub(crate) struct Tasks {
     processes: ChunkedVec<TaskRecord>,
@@ -441,7 +484,7 @@ pub(crate) struct Tasks {
     /// The sets of namespaces, each once.
     sets: Interner<SetCount>,
     creds: Interner<Cred>,
-    dirs: Interner<Dir>,
+    dirs: Interner<KnownDir>,
     /// The paths of `dirs`, once they are resolved.
     dir_paths: ChunkedVec<PathId>,
     /// The mounts that the directories are on.
@@ -449,6 +492,7 @@ pub(crate) struct Tasks {
     cgroups: Ancestry,
     /// How many processes are in each namespace, once they are counted.
     counts: Interner<Count>,
+    holds: Holds,
 }
 
 /// What is needed while processes are visited.
@@ -472,7 +516,12 @@ pub(super) struct Collector<'a> {
     recent_cred: Option<(Cred, u32)>,
     recent_cgroup: Option<(u64, u32)>,
     recent_dirs: [Option<RecentDir>; RECENT_DIRS],
-    next_recent_dir: usize,
+    /// The same of [`Collector::visited`], for the threads whose holds were looked at.
+    visited_holders: PidBitmap,
+    /// Tables of descriptors, and memory, that several tasks have.
+    shared: Interner<Shared>,
+    trees: Trees,
+    mount_ops: &'a MountOps,
     /// Steps that were taken in the current section.
     steps: usize,
 }
@@ -493,8 +542,8 @@ impl<'a> Collector<'a> {
     pub(super) fn new(
         tasks: &'a mut Tasks,
         strings: &'a mut StringPool,
-        names: &'a mut NameBuf,
-        budget: &'a Budget,
+        (names, mount_ops): (&'a mut NameBuf, &'a MountOps),
+        (budget, key): (&'a Budget, HashKey),
         filter: Filter<'a>,
     ) -> Self {
         Self {
@@ -511,7 +560,10 @@ impl<'a> Collector<'a> {
             visited_threads: PidBitmap::new(),
             names,
             recent_dirs: [None; RECENT_DIRS],
-            next_recent_dir: 0,
+            visited_holders: PidBitmap::new(),
+            shared: Interner::new(0, key),
+            trees: Trees::new(key),
+            mount_ops,
             steps: 0,
         }
     }
@@ -527,7 +579,8 @@ impl<'a> Collector<'a> {
         let mut walk = TaskWalk::of_processes();
         // Those that were visited in this section, and whose threads are visited next.
         let mut owners = Vec::new();
-        if self.filter.threads {
+        let has_owners = self.filter.threads || self.filter.holds.is_some();
+        if has_owners {
             owners.reserve(OWNERS, memory::charged())?;
         }
         self.now = now;
@@ -535,11 +588,14 @@ impl<'a> Collector<'a> {
             self.begin_section()?;
             let is_end = walk.section(|task| {
                 if task.start_boottime() >= now {
-                    return Visit::Next;
+                    return match self.filter.holds.map(|_| self.note_late(task)) {
+                        None | Some(Ok(())) => Visit::Next,
+                        Some(Err(CapacityExceeded)) => Visit::Retry,
+                    };
                 }
                 match self.add_process(task, false) {
                     Err(CapacityExceeded) => return Visit::Retry,
-                    Ok(true) if self.filter.threads => {
+                    Ok(true) if has_owners => {
                         // There is room, as is seen below.
                         let _ = owners.push_within_capacity(task.hold());
                     }
@@ -551,8 +607,11 @@ impl<'a> Collector<'a> {
                     Visit::Pause
                 }
             })?;
+            self.collect_holds(&mut owners)?;
             for process in owners.drain_all() {
-                self.collect_threads(process)?;
+                if self.filter.threads {
+                    self.collect_threads(process)?;
+                }
             }
             if is_end {
                 break;
@@ -564,7 +623,8 @@ impl<'a> Collector<'a> {
     /// Visits one process or thread alone: the one with the number `nr` in the pid namespace `ns`, or
     /// in the initial one; and takes references to its root.
     ///
-    /// Of a process all threads are visited if the filter says so, of a thread that is not its
+    /// What began after `now`, in nanoseconds since boot, is not visited. Of a process all threads are
+    /// visited if the filter says so, of a thread that is not its
     /// process's leader only itself, as a thread. No processes are counted.
     ///
     /// # Errors
@@ -574,8 +634,10 @@ impl<'a> Collector<'a> {
         mut self,
         nr: i32,
         ns: Option<&Namespace>,
+        now: u64,
     ) -> Result<Option<PathRef>> {
-        let mut process = None;
+        self.now = now;
+        let (mut process, mut thread) = (None, None);
         let mut root = None;
         self.is_one = true;
         loop {
@@ -584,12 +646,13 @@ impl<'a> Collector<'a> {
             let added = match task::find(nr, ns, &rcu) {
                 None => Ok(()),
                 Some(Found::Process(task)) => self.add_process(&task, false).map(|_| {
-                    process = self.filter.threads.then(|| task.hold());
+                    process = Some(task.hold());
                     let via = self.stand_in(&task.leader());
                     let whose = via.as_ref().map_or(&task, |(via, _)| via);
                     root = whose.lock().root_ref();
                 }),
                 Some(Found::Thread(task, pid)) => self.add_thread(&task, &pid).map(|()| {
+                    thread = Some((task.hold(), pid.nr()));
                     root = task.lock().root_ref();
                 }),
             };
@@ -598,8 +661,14 @@ impl<'a> Collector<'a> {
                 break;
             }
         }
-        if let Some(process) = process {
-            self.collect_threads(process)?;
+        if let Some((thread, tid)) = thread {
+            self.collect_holds_of_one(&thread, tid)?;
+        }
+        if let Some(mut process) = process {
+            self.collect_holds(core::slice::from_mut(&mut process))?;
+            if self.filter.threads {
+                self.collect_threads(process)?;
+            }
         }
         Ok(root)
     }
@@ -616,6 +685,9 @@ impl<'a> Collector<'a> {
             self.visited.reserve(budget)?;
         }
         self.strings.reserve(budget)?;
+        if self.filter.holds.is_some() {
+            self.tasks.holds.reserve(budget)?;
+        }
         self.tasks.reserve(budget)
     }
 
@@ -865,9 +937,13 @@ impl<'a> Collector<'a> {
     /// Which of all directories it is.
     fn add_dir(&mut self, place: &Place<'_>) -> Result<u32, CapacityExceeded> {
         let key = place.key();
-        let recent = self.recent_dirs.iter().flatten();
-        if let Some(known) = recent.copied().find(|known| known.key == key) {
-            return Ok(known.dir);
+        let (_, dentry) = key;
+        // The lowest bits of all addresses are alike.
+        let recent = (dentry >> 6 ^ dentry >> 12) % RECENT_DIRS;
+        if let Some(Some(known)) = self.recent_dirs.get(recent) {
+            if known.key == key {
+                return Ok(known.dir);
+            }
         }
         let mount = self.tasks.mounts.add(
             place.mount(),
@@ -881,16 +957,19 @@ impl<'a> Collector<'a> {
         let dir = Dir {
             mount,
             name: self.strings.push(self.names.as_bytes())?,
-            ns: place.mount().ns(),
+            device: place.mount().device(),
+            attachment: place.mount().attachment(),
             way: names.way,
             is_topmost: place.is_mount_root() && !place.mount().is_overmounted(),
             is_deleted: place.is_deleted(),
         };
-        let dir = self.tasks.dirs.find_or_push(dir, || dir)?;
-        if let Some(oldest) = self.recent_dirs.get_mut(self.next_recent_dir) {
-            *oldest = Some(RecentDir { key, dir });
+        let dir = self.tasks.dirs.find_or_push(dir, || KnownDir {
+            dir,
+            mapped_by: NONE,
+        })?;
+        if let Some(place) = self.recent_dirs.get_mut(recent) {
+            *place = Some(RecentDir { key, dir });
         }
-        self.next_recent_dir = self.next_recent_dir.wrapping_add(1) % RECENT_DIRS;
         Ok(dir)
     }
 
@@ -927,7 +1006,7 @@ impl<'a> Collector<'a> {
             task::wait_for_readers();
             self.drop_listed(&mut suspects)?;
         }
-        for suspect in suspects {
+        for mut suspect in suspects {
             loop {
                 self.begin_section()?;
                 let rcu = rcu::read_lock();
@@ -942,6 +1021,7 @@ impl<'a> Collector<'a> {
                     break;
                 }
             }
+            self.collect_holds(core::slice::from_mut(&mut suspect))?;
             if self.filter.threads {
                 self.collect_threads(suspect)?;
             }
@@ -1031,6 +1111,7 @@ impl Tasks {
             mounts: Ancestry::new(key),
             cgroups: Ancestry::new(key),
             counts: Interner::new(8, key),
+            holds: Holds::new(key),
         };
         Ok(Box::new(this, memory::charged())?)
     }
@@ -1108,9 +1189,9 @@ impl Tasks {
     /// The root of a process, and whether that is another one than that of its mount namespace; `None`
     /// once the process has given it back.
     pub(crate) fn root(&self, task: &TaskRecord) -> Option<(DirRecord, bool)> {
-        let dir = self.dirs.items().get(task.root)?;
+        let known = self.dirs.items().get(task.root)?;
         let root = self.dir(task.root)?;
-        let is_ns_root = dir.is_topmost && root.path == PathId::TOP;
+        let is_ns_root = known.dir.is_topmost && root.path == PathId::TOP;
         Some((root, !(is_ns_root && task.is_in_own_ns)))
     }
 
@@ -1120,10 +1201,30 @@ impl Tasks {
     }
 
     fn dir(&self, index: u32) -> Option<DirRecord> {
-        let dir = self.dirs.items().get(index)?;
+        let KnownDir { dir, .. } = self.dirs.items().get(index)?;
         Some(DirRecord {
             path: self.dir_paths.get(index).copied()?,
-            ns: dir.ns,
+            ns: match dir.attachment {
+                Attachment::Attached(ns) => Some(ns),
+                _ => None,
+            },
+            is_deleted: dir.is_deleted,
+        })
+    }
+
+    /// What processes keep.
+    pub(crate) fn holds(&self) -> &Holds {
+        &self.holds
+    }
+
+    /// Where something is that a process keeps.
+    pub(crate) fn held_place(&self, place: u32) -> Option<HeldPlace> {
+        let KnownDir { dir, .. } = self.dirs.items().get(place)?;
+        Some(HeldPlace {
+            device: dir.device,
+            mount: self.mounts.id(dir.mount)?,
+            attachment: dir.attachment,
+            path: self.dir_paths.get(place).copied()?,
             is_deleted: dir.is_deleted,
         })
     }
@@ -1225,10 +1326,15 @@ impl Tasks {
         }
         // It is part of the key, but nobody looks for directories any more.
         for index in 0..self.dirs.items().len() as u32 {
-            if let Some(dir) = self.dirs.items_mut().get_mut(index) {
-                dir.ns = dir.ns.filter(|ns| keep(*ns));
+            if let Some(known) = self.dirs.items_mut().get_mut(index) {
+                if let Attachment::Attached(ns) = known.dir.attachment {
+                    if !keep(ns) {
+                        known.dir.attachment = Attachment::Detached;
+                    }
+                }
             }
         }
+        self.holds.retain_namespaces(keep);
     }
 
     /// Counts the processes in each namespace, or in `only` one, once all processes were visited.
@@ -1252,6 +1358,19 @@ impl Tasks {
         Ok(())
     }
 
+    /// Calls `visit` for each namespace that a process is in, or its children will be.
+    pub(super) fn for_each_namespace(&self, mut visit: impl FnMut(NsId) -> Result) -> Result {
+        for count in self.sets.items().iter().filter(|count| count.tasks > 0) {
+            count.set.all().try_for_each(&mut visit)?;
+        }
+        self.holds
+            .late()
+            .items()
+            .iter()
+            .copied()
+            .try_for_each(visit)
+    }
+
     /// Finds the paths of all directories and cgroups.
     ///
     /// # Errors
@@ -1267,7 +1386,7 @@ impl Tasks {
         self.cgroups.resolve(&mut climb, tree, strings, budget)?;
         self.mounts.resolve(&mut climb, tree, strings, budget)?;
         climb.release(budget);
-        for dir in self.dirs.items().iter() {
+        for KnownDir { dir, .. } in self.dirs.items().iter() {
             let from = match dir.way {
                 WayUp::AtRoot => self.mounts.path(dir.mount),
                 WayUp::Escaped | WayUp::Cut => PathId::UNKNOWN,

@@ -5,7 +5,10 @@
 //! C headers: [`include/linux/mount.h`](srctree/include/linux/mount.h),
 //! [`include/linux/fs.h`](srctree/include/linux/fs.h)
 
-use super::bindings;
+use super::{
+    bindings,
+    file::FileRef, //
+};
 use core::ptr::NonNull;
 use kernel::{
     error::from_err_ptr,
@@ -59,10 +62,9 @@ impl InternalMount {
             let flags = kernel::bindings::O_RDONLY as c_int;
             bindings::file_open_root(&root, name.as_char_ptr(), flags, 0)
         })?;
-        // INVARIANT: It is open, and the reference is nobody else's.
-        Ok(OpenFile {
-            file: NonNull::new(file).ok_or(ENODEV)?,
-        })
+        let file = NonNull::new(file).ok_or(ENODEV)?;
+        // SAFETY: It is open, and the reference is nobody else's.
+        Ok(OpenFile(unsafe { FileRef::from_raw(file) }))
     }
 }
 
@@ -74,18 +76,12 @@ impl Drop for InternalMount {
 }
 
 /// A file that is open for reading. Dropping it closes it.
-///
-/// # Invariants
-///
-/// `file` is an open file; this is a reference to it.
-pub(super) struct OpenFile {
-    file: NonNull<bindings::file>,
-}
+pub(super) struct OpenFile(FileRef);
 
 impl OpenFile {
     /// The open file itself, for as long as this one is there.
     pub(super) fn as_ptr(&self) -> *const bindings::file {
-        self.file.as_ptr()
+        self.0.as_ptr()
     }
 
     /// Reads from `pos` on into `to`, and moves `pos`. Returns how much that was: 0 at the end.
@@ -94,21 +90,14 @@ impl OpenFile {
     ///
     /// Those of `read()`.
     pub(super) fn read(&self, to: &mut [u8], pos: &mut i64) -> Result<usize> {
-        let file = self.file.as_ptr();
+        let file = self.0.as_ptr();
         // CAST: A `loff_t` is a number of 64 bits, by whatever name.
         let pos = core::ptr::from_mut(pos).cast();
-        // SAFETY: By the type invariants the file is open. `to` has room for that many bytes.
+        // SAFETY: There is a reference to the file, which is open. `to` has room for that many bytes.
         let len = unsafe { bindings::kernel_read(file, to.as_mut_ptr().cast(), to.len(), pos) };
         usize::try_from(len).map_err(|_| {
             // An error number is small.
             Error::from_errno(c_int::try_from(len).unwrap_or(EIO.to_errno()))
         })
-    }
-}
-
-impl Drop for OpenFile {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariants there is a reference, dropped only here.
-        unsafe { bindings::fput(self.file.as_ptr()) };
     }
 }

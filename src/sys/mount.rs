@@ -15,6 +15,7 @@
 //! pointers, so that neither IBT nor CFI objects.
 
 mod line;
+mod tree;
 
 use super::{
     bindings,
@@ -32,7 +33,12 @@ use super::{
         PathRef, //
     },
     read_once,
-    seq::Seq, //
+    seq::Seq,
+    super_block::{
+        self,
+        FsNs,
+        MAX_FS_NS, //
+    },
 };
 use crate::steps::{
     self,
@@ -47,7 +53,6 @@ use core::{
     },
 };
 use kernel::{
-    error::from_err_ptr,
     fs::LocalFile,
     prelude::*,
     sync::rcu, //
@@ -400,9 +405,15 @@ impl<'s> Mount<'s> {
     pub(crate) fn device(&self) -> (u32, u32) {
         let sb = member!(self, mnt.mnt_sb);
         // SAFETY: A mount has a super block while it is there; its number is constant by then.
-        let dev = unsafe { read_once(&raw const (*sb).s_dev) };
-        // C: `MAJOR()` and `MINOR()` of `include/linux/kdev_t.h`.
-        (dev >> 20, dev & ((1 << 20) - 1))
+        device_numbers(unsafe { read_once(&raw const (*sb).s_dev) })
+    }
+
+    /// The namespaces that its file system leads to.
+    pub(crate) fn namespaces(&self) -> [Option<FsNs>; MAX_FS_NS] {
+        let rcu = rcu::read_lock();
+        let (sb, root) = (member!(self, mnt.mnt_sb), member!(self, mnt.mnt_root));
+        // SAFETY: The mount has references to both, while the semaphore is held.
+        unsafe { super_block::namespaces(sb, root, &rcu) }
     }
 
     /// C: `mount::mnt_id`.
@@ -563,6 +574,43 @@ impl Master<'_> {
     }
 }
 
+/// Major and minor number of a device. C: `MAJOR()` and `MINOR()` of
+/// [`include/linux/kdev_t.h`](srctree/include/linux/kdev_t.h).
+pub(super) fn device_numbers(dev: u32) -> (u32, u32) {
+    (dev >> 20, dev & ((1 << 20) - 1))
+}
+
+/// Whether a mount is attached to a mount tree that somebody can get to.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Attachment {
+    /// It is in this mount namespace.
+    Attached(NsId),
+    /// It was unmounted while somebody used it (`umount -l`).
+    Detached,
+    /// It is in a tree that only a file descriptor leads to: `open_tree()`, `fsmount()`.
+    Anonymous,
+    /// The kernel made it for itself.
+    Internal,
+}
+
+impl Attachment {
+    /// Whether it is in no mount namespace, though somebody made it.
+    pub(crate) fn is_adrift(self) -> bool {
+        matches!(self, Self::Detached | Self::Anonymous)
+    }
+}
+
+/// Which mount namespace a mount belongs to.
+enum RawNs {
+    /// This one, which may be anonymous.
+    Ns(NonNull<bindings::mnt_namespace>),
+    Detached,
+    Internal,
+}
+
+/// The last address that is one; larger ones are error numbers. C: `IS_ERR_VALUE()`.
+const LAST_ADDRESS: usize = usize::MAX - kernel::bindings::MAX_ERRNO as usize;
+
 /// How often a mount that is moved again and again is looked at anew.
 const MAX_MOVES: usize = 4;
 
@@ -617,28 +665,103 @@ impl<'g> MountNode<'g> {
     }
 
     /// The mount namespace that it belongs to. C: `mount::mnt_ns`, if `is_mounted()`.
-    fn raw_ns(&self) -> Option<NonNull<bindings::mnt_namespace>> {
+    #[inline]
+    fn raw_ns(&self) -> RawNs {
         // SAFETY: The mount is valid by the type invariants.
         let ns = unsafe { read_once(&raw const (*self.ptr).mnt_ns) };
         // Null for a mount that was detached; a small negative number for one that the kernel made for
         // itself.
-        from_err_ptr(ns).ok().and_then(NonNull::new)
+        match NonNull::new(ns) {
+            None => RawNs::Detached,
+            Some(ns) if ns.addr().get() > LAST_ADDRESS => RawNs::Internal,
+            Some(ns) => RawNs::Ns(ns),
+        }
     }
 
     /// Whether it belongs to `ns`; with `None`, to any mount namespace at all.
     pub(crate) fn is_in(&self, ns: Option<NonNull<bindings::mnt_namespace>>) -> bool {
-        self.raw_ns()
-            .is_some_and(|own| ns.is_none_or(|ns| ns == own))
+        match self.raw_ns() {
+            RawNs::Ns(own) => ns.is_none_or(|ns| ns == own),
+            _ => false,
+        }
     }
 
-    /// The mount namespace that it belongs to; `None` if that is an anonymous one, or none at all.
-    pub(crate) fn ns(&self) -> Option<NsId> {
-        let ns = self.raw_ns()?.as_ptr();
+    /// Whether it is one that the kernel made for itself. C: `MNT_NS_INTERNAL`.
+    #[inline]
+    pub(super) fn is_internal(&self) -> bool {
+        matches!(self.raw_ns(), RawNs::Internal)
+    }
+
+    /// Whether it is in no mount namespace, though somebody made it.
+    pub(super) fn is_adrift(&self) -> bool {
+        self.attachment().is_adrift()
+    }
+
+    /// Whether it is attached, and to what.
+    #[inline]
+    pub(crate) fn attachment(&self) -> Attachment {
+        let ns = match self.raw_ns() {
+            RawNs::Ns(ns) => ns.as_ptr(),
+            RawNs::Detached => return Attachment::Detached,
+            RawNs::Internal => return Attachment::Internal,
+        };
         // SAFETY: `umount_tree()` clears the pointer before `free_mnt_ns()` leaves the namespace to
         // `call_rcu()`, and the RCU read lock has been held since before it was read: so the memory is
         // still there. Of one that was left just then, 7.2 keeps the `rcu_head` where the id was: that
-        // is the id of no other namespace. An anonymous one has the id 0.
-        unsafe { NsId::of(&raw const (*ns).ns) }
+        // is the id of no other namespace.
+        let ns = unsafe {
+            if read_once(&raw const (*ns).is_anon) {
+                return Attachment::Anonymous;
+            }
+            NsId::of(&raw const (*ns).ns)
+        };
+        // One without an id is not there yet.
+        ns.map_or(Attachment::Detached, Attachment::Attached)
+    }
+
+    /// The anonymous mount namespace that it belongs to. C: `is_anon_ns()`.
+    fn anonymous(&self) -> Option<NonNull<bindings::mnt_namespace>> {
+        match self.raw_ns() {
+            // SAFETY: As in `attachment()`.
+            RawNs::Ns(ns) if unsafe { read_once(&raw const (*ns.as_ptr()).is_anon) } => Some(ns),
+            _ => None,
+        }
+    }
+
+    /// The id of the anonymous mount tree that it is in, if that has other mounts as well.
+    pub(crate) fn tree_id(&self) -> Option<NsId> {
+        let ns = self.anonymous()?.as_ptr();
+        // SAFETY: As in `attachment()`.
+        unsafe {
+            if read_once(&raw const (*ns).nr_mounts) < 2 {
+                return None;
+            }
+            NsId::of(&raw const (*ns).ns)
+        }
+    }
+
+    /// The device number of its super block: major and minor number. C: `super_block::s_dev`.
+    pub(crate) fn device(&self) -> (u32, u32) {
+        // SAFETY: The mount is valid by the type invariants. It keeps its super block in use until it loses
+        // its last reference, and the number is constant; the memory of a super block is freed through RCU.
+        device_numbers(unsafe {
+            let sb = read_once(&raw const (*self.ptr).mnt.mnt_sb);
+            read_once(&raw const (*sb).s_dev)
+        })
+    }
+
+    /// The namespaces that its file system leads to.
+    ///
+    /// # Safety
+    ///
+    /// Something must have a reference to the mount during the call.
+    pub(super) unsafe fn namespaces(&self, rcu: &rcu::Guard) -> [Option<FsNs>; MAX_FS_NS] {
+        // SAFETY: The mount is valid by the type invariants, and as the caller ensures has references to
+        // its super block and its root.
+        unsafe {
+            let sb = read_once(&raw const (*self.ptr).mnt.mnt_sb);
+            super_block::namespaces(sb, self.root(), rcu)
+        }
     }
 
     /// The mount that it is mounted on, itself if it is mounted on nothing, and its mount point there.

@@ -79,6 +79,25 @@ impl NsId {
         }
     }
 
+    /// Reads the identity of a namespace that may be gone, though its memory is not; `None` if it is, or
+    /// if `ns` is null.
+    ///
+    /// # Safety
+    ///
+    /// `ns` must be null or point at memory that is still that of a namespace.
+    pub(super) unsafe fn of_live(ns: *const bindings::ns_common) -> Option<Self> {
+        let ns = NonNull::new(ns.cast_mut())?.as_ptr();
+        // SAFETY: The caller ensures that `ns` is valid. C accesses the count with atomic operations, too.
+        unsafe {
+            let refs = Atomic::from_ptr(&raw mut (*ns).count.__ns_ref.refs.counter);
+            if refs.load(Acquire) > 0 {
+                Self::of(ns)
+            } else {
+                None
+            }
+        }
+    }
+
     /// Reads the id alone.
     ///
     /// # Safety
@@ -93,6 +112,12 @@ impl NsId {
     /// The id.
     pub(crate) fn id(self) -> u64 {
         self.id.get()
+    }
+
+    /// Whether it is one of those that are there since the kernel began: these are not counted, and never
+    /// freed. C: `is_ns_init_id()`.
+    pub(crate) fn is_initial(self) -> bool {
+        self.id() <= LAST_INIT_ID
     }
 
     /// The inode number.
@@ -260,6 +285,21 @@ impl List {
             self.collect(|of, id| id.inum() == inum && kind.is_none_or(|kind| kind == of))?;
         // The youngest is the one that can have it.
         Ok(found.pop())
+    }
+
+    /// The highest id of those that are on the list.
+    pub(crate) fn last_id(&self) -> u64 {
+        let _rcu = rcu::read_lock();
+        // SAFETY: The head is valid by the type invariants, and what leaves the list is freed through RCU.
+        // The initial namespaces are on it, so that it is never empty.
+        unsafe {
+            let last = read_once(&raw const (*self.head.as_ptr()).prev);
+            NsId::id_of(kernel::container_of!(
+                last,
+                bindings::ns_common,
+                tree.ns_unified_node.ns_list_entry
+            ))
+        }
     }
 
     fn iter<'g>(&self, rcu: &'g rcu::Guard) -> Iter<'g> {
@@ -556,6 +596,13 @@ impl Namespace {
         }
     }
 
+    /// The namespace that it lies below, if it is a pid namespace and not the initial one.
+    pub(crate) fn parent(&self) -> Option<NsId> {
+        let ns = self.as_pid_ns()?;
+        // SAFETY: There is a reference to the namespace, which has one to its parent. The member is constant.
+        unsafe { ns_id!((*ns).parent) }
+    }
+
     /// The count of references, without the one of this object, and without those of so many `others`
     /// to the same namespace. C: `__ns_ref_read()`.
     pub(crate) fn refs(&self, others: u8) -> i64 {
@@ -738,11 +785,20 @@ impl Drop for Namespace {
 ///
 /// # Invariants
 ///
-/// `0` points at a `struct mnt_namespace` to which there is a reference while `'n` lasts.
+/// `0` points at a `struct mnt_namespace` that stays while `'n` lasts: there is a reference to it, or it is
+/// an anonymous one, and `namespace_sem` is held.
 #[derive(Clone, Copy)]
 pub(crate) struct MntNamespace<'n>(NonNull<bindings::mnt_namespace>, PhantomData<&'n ()>);
 
 impl MntNamespace<'_> {
+    /// # Safety
+    ///
+    /// The namespace must stay valid as long as the result.
+    pub(super) unsafe fn from_ptr(ns: NonNull<bindings::mnt_namespace>) -> Self {
+        // INVARIANT: As the caller ensures.
+        Self(ns, PhantomData)
+    }
+
     /// The namespace, as it is seen from inside `sys`.
     pub(super) fn as_ptr(&self) -> *mut bindings::mnt_namespace {
         self.0.as_ptr()

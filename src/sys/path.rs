@@ -13,7 +13,11 @@ use super::{
         Vec, //
     },
     mount::MountNode,
-    read_once, //
+    read_once,
+    super_block::{
+        FsNs,
+        MAX_FS_NS, //
+    },
 };
 use crate::steps::{
     self,
@@ -72,7 +76,7 @@ impl<'g> FsPlaces<'g> {
         let (root, cwd) = (lock.root(), lock.cwd());
         drop(lock);
         // SAFETY: `fs` had references to all of them while its lock was held, which was after `rcu` was
-        // taken.
+        // taken. They are directories, and so freed through RCU.
         unsafe {
             Some(Self {
                 root: Place::of_path(root, rcu)?,
@@ -82,15 +86,55 @@ impl<'g> FsPlaces<'g> {
     }
 }
 
+/// The namespaces that the file systems of a root and of a working directory lead to.
+pub(crate) struct FsNamespaces {
+    pub(crate) root: [Option<FsNs>; MAX_FS_NS],
+    pub(crate) cwd: [Option<FsNs>; MAX_FS_NS],
+}
+
+impl<'g> FsPlaces<'g> {
+    /// As [`FsPlaces::of`], and the namespaces of the file systems as well.
+    ///
+    /// # Safety
+    ///
+    /// `fs` must stay valid during the call.
+    pub(super) unsafe fn with_namespaces(
+        fs: NonNull<bindings::fs_struct>,
+        rcu: &'g rcu::Guard,
+    ) -> Option<(Self, FsNamespaces)> {
+        // SAFETY: The caller ensures that `fs` is valid.
+        let lock = unsafe { FsLock::lock(fs) };
+        // SAFETY: While the lock is held, `fs` keeps the references that it has to both mounts and
+        // directories, which are freed through RCU.
+        let of = |path: bindings::path| unsafe {
+            let place = Place::of_path(path, rcu)?;
+            let mount = place.mount();
+            let namespaces = mount.is_adrift().then(|| mount.namespaces(rcu));
+            Some((place, namespaces.unwrap_or_default()))
+        };
+        let (root, cwd) = (of(lock.root())?, of(lock.cwd())?);
+        Some((
+            Self {
+                root: root.0,
+                cwd: cwd.0,
+            },
+            FsNamespaces {
+                root: root.1,
+                cwd: cwd.1,
+            },
+        ))
+    }
+}
+
 impl<'g> Place<'g> {
     /// The place that a `struct path` stands for; `None` if there is none in it.
     ///
     /// # Safety
     ///
-    /// Something must have had references to mount and directory since `_rcu` was taken.
-    unsafe fn of_path(path: bindings::path, _rcu: &'g rcu::Guard) -> Option<Self> {
-        // INVARIANT: As the caller ensures. A mount and a dentry without references are freed through
-        // RCU. (A dentry without RCU is that of a pipe or a socket.)
+    /// Something must have had references to mount and directory since `_rcu` was taken, and the directory
+    /// be one that is freed through RCU: not one with `DCACHE_NORCU`.
+    pub(super) unsafe fn of_path(path: bindings::path, _rcu: &'g rcu::Guard) -> Option<Self> {
+        // INVARIANT: As the caller ensures. A mount and a dentry without references are freed through RCU.
         Some(Self {
             mnt: NonNull::new(path.mnt)?,
             dentry: NonNull::new(path.dentry)?,

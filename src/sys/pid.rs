@@ -45,7 +45,7 @@ impl<'g> Pid<'g> {
     ///
     /// `place` must be valid for reads, and hold null or a pointer that was, at some time since
     /// `_rcu` was taken, the value of `task_struct::thread_pid`, of `signal_struct::pids` or of an
-    /// entry in a pid namespace's IDR.
+    /// entry in a pid namespace's IDR; or one to which there is a reference for as long as the result is used.
     pub(super) unsafe fn from_place(
         place: *const *mut bindings::pid,
         _rcu: &'g rcu::Guard,

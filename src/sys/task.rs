@@ -9,10 +9,15 @@
 use super::{
     bindings,
     cgroup::Cgroup,
+    files::{
+        Descriptors,
+        FilesKey, //
+    },
     memory::{
         self,
         Vec, //
     },
+    mm::Mm,
     mount::MountNode,
     namespace::{
         Namespace,
@@ -23,6 +28,7 @@ use super::{
         NsProxyIds, //
     },
     path::{
+        FsNamespaces,
         FsPlaces,
         PathRef, //
     },
@@ -377,9 +383,22 @@ impl HeldTask {
         unsafe { read_once(&raw const (*self.0.as_ptr()).tgid) }
     }
 
+    /// If the task was reaped, and its process lives on with another main thread, takes a reference to that
+    /// instead: `de_thread()` puts a thread that execs in the place of the main thread.
+    pub(crate) fn follow(&mut self) {
+        if self.has_number() {
+            return;
+        }
+        let rcu = rcu::read_lock();
+        if let Some(Found::Process(process)) = find(self.tgid(), None, &rcu) {
+            *self = process.hold();
+        }
+    }
+
     /// The task itself. Before anything is asked of it that leads to another structure,
     /// [`HeldTask::is_listed_by_right`] must have held under the same RCU read lock: what a task
-    /// that was reaped before refers to may be gone.
+    /// that was reaped before refers to may be gone. What needs no more than the reference is its own
+    /// state, its credentials, `signal_struct`, and what it gives back with `alloc_lock` held.
     pub(crate) fn task<'g>(&'g self, rcu: &'g rcu::Guard) -> Task<'g> {
         // INVARIANT: The reference keeps the task.
         Task {
@@ -728,6 +747,46 @@ impl<'g> TaskLock<'_, 'g> {
         // SAFETY: The task is valid, and `real_fs` changes only with `alloc_lock` held: it is null
         // or stays valid until this guard is dropped.
         unsafe { FsPlaces::of(NonNull::new((*self.task.ptr).real_fs)?, self.task.rcu) }
+    }
+
+    /// The root and the working directory, and the namespaces of the file systems that they are on; `None`
+    /// once the task has given them back.
+    pub(crate) fn places_and_fs(
+        &self,
+        rcu: &'g rcu::Guard,
+    ) -> Option<(FsPlaces<'g>, FsNamespaces)> {
+        // SAFETY: As above.
+        unsafe { FsPlaces::with_namespaces(NonNull::new((*self.task.ptr).real_fs)?, rcu) }
+    }
+
+    /// Which root and working directory it has: a number that it shares with those that have the same,
+    /// and change them together. It is an address: never print it. 0 once the task has given it back.
+    pub(crate) fn fs_key(&self) -> usize {
+        // SAFETY: The task is valid. The pointer is not followed.
+        unsafe { (*self.task.ptr).real_fs }.addr()
+    }
+
+    /// Which table of descriptors it has, or `None` once the task has given it back.
+    pub(crate) fn files_key(&self) -> Option<FilesKey> {
+        // SAFETY: The task is valid, and `files` changes only with `alloc_lock` held: it is null or stays
+        // valid until this guard is dropped.
+        unsafe { FilesKey::of((*self.task.ptr).files) }
+    }
+
+    /// The descriptors, or `None` once the task has given them back. C: `task_struct::files`.
+    pub(crate) fn descriptors(&self) -> Option<Descriptors<'_>> {
+        // SAFETY: The task is valid.
+        Descriptors::of(unsafe { (*self.task.ptr).files }, self)
+    }
+
+    /// The memory; `None` if it has given that back, or is a kernel thread, which may use that of others.
+    /// C: `get_task_mm()`, but for the reference.
+    pub(crate) fn mm(&self) -> Option<Mm<'_>> {
+        if self.task.is_kthread() {
+            return None;
+        }
+        // SAFETY: The task is valid, and no kernel thread.
+        unsafe { Mm::of((*self.task.ptr).mm, self) }
     }
 
     /// The root directory, with references. Does not sleep.

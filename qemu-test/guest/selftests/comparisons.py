@@ -73,8 +73,8 @@ LINES = TEXT.splitlines(keepends=True)
 def with_end(lines: list[bytes]) -> bytes:
     """A text of these records whose last record counts them right."""
     kinds = [line.split(b" ")[0] for line in lines]
-    counts = tuple(map(kinds.count, (b"ns", b"task", b"thread", b"mount")))
-    end = b"end ns=%d tasks=%d threads=%d mounts=%d\n" % counts
+    counts = tuple(map(kinds.count, (b"ns", b"task", b"thread", b"mount", b"hold")))
+    end = b"end ns=%d tasks=%d threads=%d mounts=%d holds=%d\n" % counts
     return b"".join([line for line in lines if not line.startswith(b"end")] + [end])
 
 

@@ -105,8 +105,8 @@ class Grammar(unittest.TestCase):
         self.assertEqual(flags, [False, False, False, True])
         uncounted = format1.parse(TEXT.replace(b"tasks=4 refs", b"tasks=- refs"))
         self.assertIsNone(uncounted.namespaces[0].fields["tasks"])
-        empty = TEXT.split(b"\n")[0] + b"\nend ns=0 tasks=0 threads=0 mounts=0\n"
-        self.assertEqual(format1.parse(empty).end, format1.End(0, 0, 0, 0))
+        empty = TEXT.split(b"\n")[0] + b"\nend ns=0 tasks=0 threads=0 mounts=0 holds=0\n"
+        self.assertEqual(format1.parse(empty).end, format1.End(0, 0, 0, 0, 0))
         self.assertEqual(format1.parse(TEXT).thread(51).fields["tgid"], 50)
         torn = format1.parse(TEXT.replace(b"root=1\n", b"root=1 torn=1\n"))
         self.assertEqual([ns.type for ns in torn.namespaces if ns.torn], ["mnt"])

@@ -39,7 +39,7 @@ mount 103 2 root 20 1 0:2 / / rw,relatime shared:1 - ext4 /dev/a\040b rw,errors=
 mount 103 3 over 21 20 0:3 / /m\040p ro master:1 - tmpfs  rw
 mount 103 5 root,locked 22 21 0:4 /sub /m\040p rw - fuse.x y rw
 mount 103 6 covered 23 21 0:5 / /m\040p/x rw - tmpfs y rw
-end ns=9 tasks=4 threads=5 mounts=5
+end ns=9 tasks=4 threads=5 mounts=5 holds=0
 """  # noqa: E501
 
 ROOT = FileId((0, 2), 1, 2, True)

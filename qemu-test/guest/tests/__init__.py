@@ -25,6 +25,7 @@ def all_tests() -> list[Test]:
         mounts,
         container,
         queries,
+        holds,
         unlisted,
         doubt,
         size,

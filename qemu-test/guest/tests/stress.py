@@ -40,6 +40,7 @@ _HAPPENED = (
     *("reads", "queries", "bad_queries", "mark_records", "texts_kept"),
     *("forks", "threads", "execs", "cgroups", *(f"unshares_{one}" for one in _UNSHARES)),
     *("setns_uts", "mounts", "umounts", "pivot_roots", "renames"),
+    *("descriptors", "mappings", "messages"),
     *("inits_killed", "pidns_nested", "ns_files_bound", "ns_files_released"),
 )
 
@@ -47,6 +48,7 @@ _HAPPENED = (
 _TOLD = {
     "reads": ("reads", "queries", "bad_queries", "rereads", "slow_reads", "readers_killed", "mark_records", "torn"),
     "processes": ("forks", "threads", "execs", "orphans", "creds", "cgroups", "chroots"),
+    "holders": ("descriptors", "mappings", "messages", "trees_cloned"),
     "namespaces": (
         *(f"unshares_{one}" for one in _UNSHARES),
         *(f"setns_{one}" for one in _UNSHARES),

@@ -76,6 +76,7 @@ extern const struct ns_type_names {
 	X(setns_time) X(setns_pid)                                                                \
 	X(mounts) X(umounts) X(moves) X(remounts) X(propagations) X(pivot_roots) X(renames)       \
 	X(escapes) X(mount_points_removed) X(trees_cloned)                                        \
+	X(descriptors) X(mappings) X(messages)                                                    \
 	X(inits_killed) X(pidns_nested) X(ns_files_bound) X(ns_files_released)                    \
 	X(insmods) X(rmmods)
 
@@ -210,7 +211,7 @@ void map_root(void);
 
 /* --- text.c ---------------------------------------------------------------------------------- */
 
-enum kind { HEADER, NS, TASK, THREAD, MOUNT, LAST, N_KINDS };
+enum kind { HEADER, NS, TASK, THREAD, MOUNT, HOLD, LAST, N_KINDS };
 
 /* What is wanted of a text, beyond that it is well formed. */
 struct wanted {
@@ -262,6 +263,10 @@ void do_nest(void);
 void do_ns_files(void);
 void do_mounts(void);
 void do_pivot_root(void);
+
+/* --- holders.c ------------------------------------------------------------------------------- */
+
+void do_holders(void);
 
 #define NS_FILES 6
 void release_ns_file(int i);

@@ -20,6 +20,7 @@ static const struct act acts[] = {
 	{ "namespace files", do_ns_files, 6 },
 	{ "mounts", do_mounts, 4 },
 	{ "pivot_root", do_pivot_root, 3 },
+	{ "holders", do_holders, 3 },
 };
 
 static void run_churner(void)

@@ -192,10 +192,12 @@ static void reader_killed(void)
 /* A random query, and what is wanted of its answer. */
 static void make_query(char *query, struct wanted *wanted)
 {
-	static const char *const shows[] = { "ns", "tasks", "threads", "mounts", "ns,mounts",
-					     "tasks,threads", "mounts,tasks,ns,threads" };
+	static const char *const shows[] = { "ns", "tasks", "threads", "mounts", "ns,mounts", "holds",
+					     "tasks,threads", "mounts,tasks,ns,threads",
+					     "mounts,tasks,ns,threads,holds" };
 	static const unsigned int shown[] = { 1 << NS, 1 << TASK, 1 << THREAD, 1 << MOUNT,
-					      1 << NS | 1 << MOUNT, 1 << TASK | 1 << THREAD, 0 };
+					      1 << NS | 1 << MOUNT, 1 << HOLD,
+					      1 << TASK | 1 << THREAD, 0, 0 };
 	const struct mark *mark = &shared->marks[below(shared->n_marks)];
 	const unsigned long *inums = shared->village_inums;
 	unsigned int show = below(sizeof(shows) / sizeof(*shows));
@@ -213,7 +215,8 @@ static void make_query(char *query, struct wanted *wanted)
 		break;
 	case 2:
 		/* Somebody who lived not long ago, if at all. */
-		sprintf(query, "pid=%d show=tasks,ns,mounts,threads", getpid() + below(200));
+		sprintf(query, "pid=%d show=tasks,ns,mounts,threads%s", getpid() + below(200),
+			one_in(2) ? ",holds" : "");
 		break;
 	case 3:
 		sprintf(query, "upid=%d@%lu", shared->village_upid, inums[7]);
@@ -226,10 +229,11 @@ static void make_query(char *query, struct wanted *wanted)
 		break;
 	case 5:
 		key = below(NSES);
-		sprintf(query, "ns=%lu", one_in(2) ? inums[key] : 4026531836UL + below(600));
+		sprintf(query, "ns=%lu%s", one_in(2) ? inums[key] : 4026531836UL + below(600),
+			one_in(2) ? " show=ns,tasks,holds" : "");
 		break;
 	case 6:
-		sprintf(query, "dev=0:%u", below(200));
+		sprintf(query, "dev=0:%u%s", below(200), one_in(2) ? " show=mounts,holds" : "");
 		break;
 	case 7:
 		sprintf(query, "ns=%lu dev=0:%u show=%s", inums[1], below(60), shows[show]);

@@ -19,7 +19,7 @@ static const char *const thread_keys[] = {
 	"ipcns?", "netns?", "cgroupns?", "timens?", "time_for_children?", "userns?", "chroot?",
 	"root$", "rootns?", "cwd$", "cwdns?", "cgroup$", "cgroup_id#", NULL,
 };
-static const char *const end_keys[] = { "ns#", "tasks#", "threads#", "mounts#", NULL };
+static const char *const end_keys[] = { "ns#", "tasks#", "threads#", "mounts#", "holds#", NULL };
 
 #define NS_KEYS "id#", "owner?", "tasks?", "refs#", "active#"
 
@@ -37,7 +37,8 @@ static const struct {
 	{ "time", { NS_KEYS, "monotonic~", "boottime~" } },
 };
 
-static const char *const kinds[N_KINDS] = { "nsinspect", "ns", "task", "thread", "mount", "end" };
+static const char *const kinds[N_KINDS] = { "nsinspect", "ns", "task", "thread", "mount", "hold",
+					    "end" };
 
 char complaint[3 * LINE_BYTES];
 
@@ -149,7 +150,7 @@ struct ns_mounts {
 
 /* What is gathered from a text while it is checked. */
 struct checked {
-	unsigned long records[N_KINDS], ends[4], last_id;
+	unsigned long records[N_KINDS], ends[5], last_id;
 	unsigned long *pids, *tids, tgid;
 	size_t room_pids, room_tids;
 	struct ns_mounts *mounts;
@@ -329,12 +330,12 @@ static bool each_once(unsigned long *numbers, size_t n, const char *what)
 
 static bool check_whole(struct checked *checked, const struct wanted *wanted)
 {
-	static const enum kind counted[] = { NS, TASK, THREAD, MOUNT };
+	static const enum kind counted[] = { NS, TASK, THREAD, MOUNT, HOLD };
 	unsigned long *records = checked->records;
 
 	if (!records[HEADER] || !records[LAST])
 		return COMPLAIN("no header, or no end");
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		if (checked->ends[i] != records[counted[i]])
 			return COMPLAIN("the end says %lu of kind %s, there are %lu",
 					checked->ends[i], kinds[counted[i]], records[counted[i]]);
@@ -363,6 +364,33 @@ static bool check_whole(struct checked *checked, const struct wanted *wanted)
 					checked->mounts[i].seen);
 	if (checked->still != shared->n_still)
 		return COMPLAIN("mounts of a mount namespace that nobody changes are missing");
+	return true;
+}
+
+/* The part that all holds have, and that the rest is keys with values. */
+static bool check_hold(char *rest)
+{
+	static const char *const words[] = {
+		"fd", "pidfd", "socket", "cred", "fs", "mount", "child", "thread", "for_children",
+		"zombie", "unknown", "blockdev", "cwd", "root", "exe", "map",
+	};
+	char *what = field_of(&rest), *held = field_of(&rest), *by = field_of(&rest), *field;
+	size_t word = 0;
+
+	if (!what || !held || !by || strncmp(by, "by=", 3))
+		return COMPLAIN("a hold that is too short");
+	if (!strcmp(what, "ns") ? !is_number(held) : strcmp(what, "dev") || !strchr(held, ':'))
+		return COMPLAIN("nothing that can be held: %.20s %.40s", what, held);
+	while (word < sizeof(words) / sizeof(*words) && strcmp(words[word], by + 3))
+		word++;
+	if (word == sizeof(words) / sizeof(*words))
+		return COMPLAIN("held by nothing that is known: %.40s", by);
+	while ((field = field_of(&rest))) {
+		const char *value = strchr(field, '=');
+
+		if (!value || !is_value(value, '$'))
+			return COMPLAIN("a bad field: %.100s", field);
+	}
 	return true;
 }
 
@@ -407,6 +435,8 @@ static bool check_line(struct checked *checked, const struct wanted *wanted, cha
 		return true;
 	case MOUNT:
 		return check_mount(checked, wanted, rest, whole);
+	case HOLD:
+		return check_hold(rest);
 	default:
 		return check_keys(rest, end_keys, keep_end, checked);
 	}
