@@ -182,6 +182,8 @@ def dying_namespace() -> tuple[int, int, int]:
     second = os.fork()
     if second == 0:
         os._exit(0)
+    # It has ended then, and is not waited for.
+    os.waitid(os.P_PID, second, os.WEXITED | os.WNOWAIT)
     syscalls.setns(home, CLONE_NEWPID)
     os.close(home)
     os.kill(first.pid, 9)

@@ -8,7 +8,6 @@ import errno
 import os
 import resource
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import forked
@@ -41,24 +40,53 @@ class _Taken:
     """What was there at least once."""
     internal: Internal
     relations: set[tuple[int, int]]
+    sockets: set[tuple[int, int, int]]
+    """Those of other network namespaces: the namespace, the process, the descriptor."""
+    pidfds: dict[tuple[int, int], tuple[int, int]]
+    """By process and descriptor: the process that it stands for, and that one's pid namespace."""
 
 
-@contextlib.contextmanager
-def _taken() -> Iterator[_Taken]:
+_once: list[_Taken] = []
+
+
+def _taken() -> _Taken:
+    """Taken at the first call; the processes that were made for it are gone by then."""
+    if _once:
+        return _once[0]
     scene.take()
     with specimens.world() as world:
         before = holders.look_at_all()
         relations = holders.relations()
         document = module.ask_document(EVERYTHING)
         after = holders.look_at_all()
-        yield _Taken(
-            world,
-            document,
-            holders.stable(before, after),
-            [*before.values(), *after.values()],
-            holders.internal(),
-            relations & holders.relations(),
+        internal = holders.internal()
+        seen = holders.stable(before, after)
+        sockets, pidfds = set(), {}
+        for one in _own(seen):
+            fd = _fd(one)
+            if fd is None:
+                continue
+            if one.device == internal.sockets and one.tid == one.pid:
+                net = holders.socket_namespace(one.pid, fd)
+                if net is not None and net != os.stat(f"/proc/{one.pid}/ns/net").st_ino:
+                    sockets.add((net, one.pid, fd))
+            elif one.device == internal.pidfds:
+                of = holders.pidfd_of(one.pid, one.tid, fd)
+                if of is not None:
+                    pidfds[one.pid, fd] = of, os.stat(f"/proc/{of}/ns/pid").st_ino
+        _once.append(
+            _Taken(
+                world,
+                document,
+                seen,
+                [*before.values(), *after.values()],
+                internal,
+                relations & holders.relations(),
+                sockets,
+                pidfds,
+            )
         )
+    return _once[0]
 
 
 def _word(seen: Seen) -> str:
@@ -186,29 +214,29 @@ def _dev_complaints(taken: _Taken, words: tuple[str, ...]) -> list[str]:
 @test
 def holds_descriptors() -> None:
     """Each open descriptor on a mount is a hold, of threads with tables of their own too, and no other is."""
-    with _taken() as taken:
-        check(_dev_complaints(taken, ("fd",)))
+    taken = _taken()
+    check(_dev_complaints(taken, ("fd",)))
 
 
 @test
 def holds_directories() -> None:
     """So is each root, working directory and program."""
-    with _taken() as taken:
-        check(_dev_complaints(taken, ("cwd", "root", "exe")))
+    taken = _taken()
+    check(_dev_complaints(taken, ("cwd", "root", "exe")))
 
 
 @test
 def holds_mappings() -> None:
     """So is each file that a process has mapped, once, and those of memory that two share once for both."""
-    with _taken() as taken:
-        world = taken.world
-        also = {
-            (hold.fields["pid"], hold.also) for hold in taken.document.holds if hold.by == "map" and hold.also
-        }
-        check_equal("shared memory", also, {(world.pids["shared memory"], (world.reports["shared memory"],))})
-        keys = [hold.key for hold in taken.document.holds if (hold.kind, hold.by) == ("dev", "map")]
-        check_equal("mapped files that come twice", len(keys) - len(set(map(str, keys))), 0)
-        check(_dev_complaints(taken, ("map",)))
+    taken = _taken()
+    world = taken.world
+    also = {
+        (hold.fields["pid"], hold.also) for hold in taken.document.holds if hold.by == "map" and hold.also
+    }
+    check_equal("shared memory", also, {(world.pids["shared memory"], (world.reports["shared memory"],))})
+    keys = [hold.key for hold in taken.document.holds if (hold.kind, hold.by) == ("dev", "map")]
+    check_equal("mapped files that come twice", len(keys) - len(set(map(str, keys))), 0)
+    check(_dev_complaints(taken, ("map",)))
 
 
 def _of(document: Document, *words: str) -> list[Hold]:
@@ -218,123 +246,116 @@ def _of(document: Document, *words: str) -> list[Hold]:
 @test
 def holds_namespace_files() -> None:
     """Each descriptor of a namespace's file is a hold of it, each pidfd one of its process's pid namespace."""
-    with _taken() as taken:
-        wanted = {}
-        for seen in _own(taken.seen):
-            fd = _fd(seen)
-            if fd is None or seen.pid == taken.world.reports["shared table"]:
-                continue
-            if seen.device == taken.internal.namespaces:
-                wanted["fd", seen.inode, seen.pid, fd] = None
-            elif seen.device == taken.internal.pidfds:
-                of = holders.pidfd_of(seen.pid, seen.tid, fd)
-                if of is not None:
-                    inum = os.stat(f"/proc/{of}/ns/pid").st_ino
-                    wanted["pidfd", inum, seen.pid, fd] = of
-        known = {(one.pid, _fd(one)) for one in taken.all_seen}
-        holds = {
-            (hold.by, hold.held, hold.fields["pid"], hold.fields["fd"]): hold.fields.get("of")
-            for hold in _of(taken.document, "fd", "pidfd")
-        }
-        check(
-            [f"missing: {key}" for key in wanted if key not in holds]
-            + [f"{key}: of={holds[key]}, is {wanted[key]}" for key in wanted if wanted[key] != holds.get(key)]
-            + [f"nobody has {key}" for key in holds if key[2:] not in known]
-        )
-        if len(wanted) < 10:
-            raise Failure(f"only {len(wanted)} were compared")
-        tell(f"compared: {len(wanted)}")
+    taken = _taken()
+    wanted = {}
+    for seen in _own(taken.seen):
+        fd = _fd(seen)
+        if fd is None or seen.pid == taken.world.reports["shared table"]:
+            continue
+        if seen.device == taken.internal.namespaces:
+            wanted["fd", seen.inode, seen.pid, fd] = None
+        elif (seen.pid, fd) in taken.pidfds:
+            of, inum = taken.pidfds[seen.pid, fd]
+            wanted["pidfd", inum, seen.pid, fd] = of
+    known = {(one.pid, _fd(one)) for one in taken.all_seen}
+    holds = {
+        (hold.by, hold.held, hold.fields["pid"], hold.fields["fd"]): hold.fields.get("of")
+        for hold in _of(taken.document, "fd", "pidfd")
+    }
+    check(
+        [f"missing: {key}" for key in wanted if key not in holds]
+        + [f"{key}: of={holds[key]}, is {wanted[key]}" for key in wanted if wanted[key] != holds.get(key)]
+        + [f"nobody has {key}" for key in holds if key[2:] not in known]
+    )
+    if len(wanted) < 10:
+        raise Failure(f"only {len(wanted)} were compared")
+    tell(f"compared: {len(wanted)}")
 
 
 @test
 def holds_sockets() -> None:
     """Each socket of another network namespace than its process's is a hold of that, and no other is."""
-    with _taken() as taken:
-        wanted = set()
-        for seen in _own(taken.seen):
-            fd = _fd(seen)
-            if fd is None or seen.device != taken.internal.sockets or seen.tid != seen.pid:
-                continue
-            net = holders.socket_namespace(seen.pid, fd)
-            if net is not None and net != os.stat(f"/proc/{seen.pid}/ns/net").st_ino:
-                wanted.add((net, seen.pid, fd))
-        net, fd = taken.world.reports["socket"]
-        if (net, taken.world.pids["socket"], fd) not in wanted:
-            raise Failure("the socket that was made for this is not among those to be found")
-        holds = {(hold.held, hold.fields["pid"], hold.fields["fd"]) for hold in _of(taken.document, "socket")}
-        check_equal("sockets of other network namespaces", sorted(map(str, holds)), sorted(map(str, wanted)))
+    taken = _taken()
+    wanted = taken.sockets
+    net, fd = taken.world.reports["socket"]
+    if (net, taken.world.pids["socket"], fd) not in wanted:
+        raise Failure("the socket that was made for this is not among those to be found")
+    holds = {(hold.held, hold.fields["pid"], hold.fields["fd"]) for hold in _of(taken.document, "socket")}
+    check_equal("sockets of other network namespaces", sorted(map(str, holds)), sorted(map(str, wanted)))
 
 
 @test
 def holds_children() -> None:
     """Each namespace keeps its owner and the one that it lies below."""
-    with _taken() as taken:
-        holds = {(hold.held, hold.fields["ns"]) for hold in _of(taken.document, "child")}
-        inums = {ns.inum for ns in taken.document.namespaces}
-        wanted = {pair for pair in taken.relations if inums.issuperset(pair)}
-        check([f"missing: {pair}" for pair in wanted - holds])
-        facts = {ns.inum: ns.fields for ns in taken.document.namespaces}
-        for of, child in holds:
-            fields = facts[child]  # type: ignore[index]
-            if of not in (fields["owner"], fields.get("parent")):
-                raise Failure(f"{child} does not keep {of}: {fields}")
+    taken = _taken()
+    holds = {(hold.held, hold.fields["ns"]) for hold in _of(taken.document, "child")}
+    inums = {ns.inum for ns in taken.document.namespaces}
+    wanted = {pair for pair in taken.relations if inums.issuperset(pair)}
+    check([f"missing: {pair}" for pair in wanted - holds])
+    facts = {ns.inum: ns.fields for ns in taken.document.namespaces}
+    for of, child in holds:
+        fields = facts[child]  # type: ignore[index]
+        if of not in (fields["owner"], fields.get("parent")):
+            raise Failure(f"{child} does not keep {of}: {fields}")
 
 
 @test
 def holds_mounts_of_namespaces() -> None:
     """Each mount of a namespace's file is a hold of it, and each procfs one of its pid namespace."""
-    with _taken() as taken:
-        wanted, procs = set(), set()
-        for mount in taken.document.mounts:
-            root = mount.info.root
-            if mount.info.type == b"nsfs":
-                wanted.add((int(root.partition(b"[")[2].rstrip(b"]")), mount.namespace, mount.id))
-            elif mount.info.type == b"proc":
-                procs.add((mount.namespace, mount.id))
-        holds = {
-            (hold.held, hold.fields["mntns"], hold.fields["mount"]) for hold in _of(taken.document, "mount")
-        }
-        check_equal("mounts of namespaces' files", sorted(map(str, holds)), sorted(map(str, wanted)))
-        if len(wanted) < 5:
-            raise Failure(f"only {len(wanted)} were compared")
-        pids = {ns.inum for ns in taken.document.namespaces if ns.type == "pid"}
-        shown = {
-            (hold.fields["mntns"], hold.fields["mount"]): hold
-            for hold in _of(taken.document, "fs")
-            if hold.held in pids and "mntns" in hold.fields
-        }
-        check_equal("mounts of procfs", sorted(shown), sorted(procs))
-        check_equal("they keep it", {hold.fields["keeps"] for hold in shown.values()}, {1})
-        # That of a container is the one that its process 1 is in.
-        container = taken.document.task(scene.take().zoo["container"].pid)
-        mntns, pidns = container.fields["mntns"], container.fields["pidns"]
-        own = [hold for (namespace, _), hold in shown.items() if namespace == mntns]
-        check_equal("procfs of a container", {hold.held for hold in own}, {pidns})
+    taken = _taken()
+    wanted, procs = set(), set()
+    for mount in taken.document.mounts:
+        root = mount.info.root
+        if mount.info.type == b"nsfs":
+            wanted.add((int(root.partition(b"[")[2].rstrip(b"]")), mount.namespace, mount.id))
+        elif mount.info.type == b"proc":
+            procs.add((mount.namespace, mount.id))
+    holds = {
+        (hold.held, hold.fields["mntns"], hold.fields["mount"]) for hold in _of(taken.document, "mount")
+    }
+    check_equal("mounts of namespaces' files", sorted(map(str, holds)), sorted(map(str, wanted)))
+    if len(wanted) < 5:
+        raise Failure(f"only {len(wanted)} were compared")
+    pids = {ns.inum for ns in taken.document.namespaces if ns.type == "pid"}
+    shown = {
+        (hold.fields["mntns"], hold.fields["mount"]): hold
+        for hold in _of(taken.document, "fs")
+        if hold.held in pids and "mntns" in hold.fields
+    }
+    check_equal("mounts of procfs", sorted(shown), sorted(procs))
+    check_equal("they keep it", {hold.fields["keeps"] for hold in shown.values()}, {1})
+    # That of a container is the one that its process 1 is in.
+    container = taken.document.task(scene.take().zoo["container"].pid)
+    mntns, pidns = container.fields["mntns"], container.fields["pidns"]
+    own = [hold for (namespace, _), hold in shown.items() if namespace == mntns]
+    check_equal("procfs of a container", {hold.held for hold in own}, {pidns})
 
 
 @test
 def holds_devices_by_mounts() -> None:
     """Each mount is a hold of its device, with the path of its mount record."""
-    with _taken() as taken:
-        holds = [hold for hold in taken.document.holds if (hold.kind, hold.by) == ("dev", "mount")]
-        got = [(hold.held, hold.fields["mntns"], hold.fields["mount"]) for hold in holds]
-        check_equal(
-            "mounts", got, [(m.info.device, m.namespace, m.id) for m in taken.document.mounts]
-        )
+    taken = _taken()
+    holds = [hold for hold in taken.document.holds if (hold.kind, hold.by) == ("dev", "mount")]
+    got = [(hold.held, hold.fields["mntns"], hold.fields["mount"]) for hold in holds]
+    check_equal(
+        "mounts", got, [(m.info.device, m.namespace, m.id) for m in taken.document.mounts]
+    )
 
 
 @test
 def holds_unknown() -> None:
     """A namespace in a message that nobody reads has no holder that was found, and the text says so."""
-    with _taken() as taken:
-        inum = taken.world.reports["in flight"]
+    taken = _taken()
+    with specimens.world() as world:
+        inum = world.reports["in flight"]
         alone = module.ask_document(f"ns={inum} show=ns,holds")
         check_equal("active", alone.namespaces[0].fields["active"], 1)
         check_equal("holds", [(hold.held, hold.by) for hold in alone.holds], [(inum, "unknown")])
-        unknown = {hold.held for hold in _of(taken.document, "unknown")}
-        check_equal("it is among all", inum in unknown, True)
-        kept = {hold.held for hold in _of(taken.document, "fd", "mount", "child", "thread", "for_children")}
-        check([f"{one} is kept by something" for one in unknown & kept])
+    inum = taken.world.reports["in flight"]
+    unknown = {hold.held for hold in _of(taken.document, "unknown")}
+    check_equal("it is among all", inum in unknown, True)
+    kept = {hold.held for hold in _of(taken.document, "fd", "mount", "child", "thread", "for_children")}
+    check([f"{one} is kept by something" for one in unknown & kept])
 
 
 @test
