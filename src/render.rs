@@ -726,6 +726,9 @@ impl RecordWriter<'_> {
         if let Some(via) = task.via() {
             fields!(to, via: via);
         }
+        if task.is_mixed {
+            fields!(to, mixed: true);
+        }
         if task.is_unlisted {
             fields!(to, unlisted: true);
         }

@@ -308,6 +308,8 @@ class Task:
     unlisted: bool
     via: int | None = None
     """The thread whose namespaces and directories it has, where the main thread has none any more."""
+    mixed: bool = False
+    """A thread is in a namespace that the main thread is not in."""
 
 
 @dataclass(frozen=True)
@@ -450,8 +452,11 @@ def _task(fields: list[bytes]) -> Task:
     unlisted = rest[-1:] == [b"unlisted=1"]
     if unlisted:
         rest.pop()
+    mixed = rest[-1:] == [b"mixed=1"]
+    if mixed:
+        rest.pop()
     via = _number(rest.pop()[4:]) if rest and rest[-1].startswith(b"via=") else None
-    return Task(_number(fields[1]), _fields(TASK_SPEC, rest), unlisted, via)
+    return Task(_number(fields[1]), _fields(TASK_SPEC, rest), unlisted, via, mixed)
 
 
 def _thread(fields: list[bytes]) -> Thread:

@@ -955,7 +955,9 @@ static bool may_be_kept(unsigned int kind, const char *line, size_t len, const s
 			return false;
 		if (kind == MOUNTS && !field_is(line, len, 1, number))
 			return false;
-		if ((kind == TASKS || kind == THREADS) && !has(line, len, more))
+		/* Of a process one of whose threads is there, this one does not say that. */
+		if ((kind == TASKS || kind == THREADS) && !has(line, len, more) &&
+		    !(kind == TASKS && has(line, len, " mixed=1")))
 			return false;
 	}
 	if (q->has_dev) {

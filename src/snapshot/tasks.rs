@@ -116,6 +116,35 @@ impl Keyed for ByInum {
     }
 }
 
+/// How many processes have threads in a namespace that their main threads are not in.
+struct Elsewhere {
+    ns: NsId,
+    processes: u32,
+    /// The number of the process that was counted last.
+    last: i32,
+}
+
+impl Keyed for Elsewhere {
+    type Key = u64;
+
+    fn key(&self) -> u64 {
+        self.ns.id()
+    }
+
+    fn hash(key: &u64, hasher: Hasher) -> Hasher {
+        hasher.with(*key)
+    }
+}
+
+/// What was found out about the threads of a process.
+#[derive(Clone, Copy, Default)]
+struct Mixed {
+    /// One is in a namespace that the main thread is not in.
+    is_mixed: bool,
+    /// The filter keeps one.
+    is_kept: bool,
+}
+
 /// How many processes are in a namespace.
 struct Count {
     ns: u64,
@@ -434,6 +463,8 @@ pub(crate) struct TaskRecord {
     pub(crate) is_kthread: bool,
     /// It is not on the task list.
     pub(crate) is_unlisted: bool,
+    /// A thread is in a namespace that the main thread is not in.
+    pub(crate) is_mixed: bool,
     /// Its root lies in its mount namespace; or in any, if it has given that back.
     is_in_own_ns: bool,
 }
@@ -492,6 +523,7 @@ pub(crate) struct Tasks {
     cgroups: Ancestry,
     /// How many processes are in each namespace, once they are counted.
     counts: Interner<Count>,
+    elsewhere: Interner<Elsewhere>,
     holds: Holds,
 }
 
@@ -533,6 +565,15 @@ const SECTION_STEPS: usize = 8192;
 /// Threads that are looked at to find one that has not ended. Those that have, but for the main thread,
 /// are off the list at once, unless somebody traces them.
 const STAND_INS: usize = 256;
+
+/// Threads of a process that are looked at in the section that the process is visited in.
+const FEW_THREADS: usize = 64;
+
+/// Whether a process has more threads than that.
+fn has_many_threads(process: &Task<'_>) -> bool {
+    // CAST: A number of threads.
+    process.threads() as usize > FEW_THREADS
+}
 
 /// Processes whose threads are visited after the same section.
 const OWNERS: usize = 64;
@@ -584,6 +625,7 @@ impl<'a> Collector<'a> {
             owners.reserve(OWNERS, memory::charged())?;
         }
         self.now = now;
+        let mut many = None;
         loop {
             self.begin_section()?;
             let is_end = walk.section(|task| {
@@ -593,13 +635,17 @@ impl<'a> Collector<'a> {
                         Some(Err(CapacityExceeded)) => Visit::Retry,
                     };
                 }
-                match self.add_process(task, false) {
+                let is_new = match self.add_process(task, false) {
+                    Ok(is_new) => is_new,
                     Err(CapacityExceeded) => return Visit::Retry,
-                    Ok(true) if has_owners => {
-                        // There is room, as is seen below.
-                        let _ = owners.push_within_capacity(task.hold());
-                    }
-                    Ok(_) => {}
+                };
+                if is_new && has_owners {
+                    // There is room, as is seen below.
+                    let _ = owners.push_within_capacity(task.hold());
+                }
+                if is_new && has_many_threads(task) {
+                    many = Some(task.hold());
+                    return Visit::Pause;
                 }
                 if self.steps < SECTION_STEPS && owners.len() < OWNERS {
                     Visit::Next
@@ -607,6 +653,9 @@ impl<'a> Collector<'a> {
                     Visit::Pause
                 }
             })?;
+            if let Some(process) = many.take() {
+                self.look_at_many(&process)?;
+            }
             self.collect_holds(&mut owners)?;
             for process in owners.drain_all() {
                 if self.filter.threads {
@@ -665,6 +714,7 @@ impl<'a> Collector<'a> {
             self.collect_holds_of_one(&thread, tid)?;
         }
         if let Some(mut process) = process {
+            self.look_at_many(&process)?;
             self.collect_holds(core::slice::from_mut(&mut process))?;
             if self.filter.threads {
                 self.collect_threads(process)?;
@@ -741,7 +791,11 @@ impl<'a> Collector<'a> {
         }
         let leader = task.leader();
         let via = self.stand_in(&leader);
-        let (set, record) = match self.record(&leader, &pid, via.as_ref()) {
+        let whose = via.as_ref().map_or(&leader, |(via, _)| via);
+        let found = self
+            .look_at_few(whose)
+            .and_then(|mixed| self.record(&leader, &pid, via.as_ref(), mixed));
+        let (set, record) = match found {
             Ok(found) => found,
             Err(e) => {
                 self.visited.remove(task.tgid());
@@ -762,8 +816,138 @@ impl<'a> Collector<'a> {
     fn add_thread<'g>(&mut self, thread: &Task<'g>, pid: &Pid<'g>) -> Result<(), CapacityExceeded> {
         self.steps = self.steps.saturating_add(1);
         self.tasks.threads.check_room(1)?;
-        if let (_, Some(record)) = self.record(thread, pid, None)? {
+        if let (_, Some(record)) = self.record(thread, pid, None, Mixed::default())? {
             self.tasks.threads.push(record)?;
+        }
+        Ok(())
+    }
+
+    /// Finds out whether the threads of a process are in other namespaces than `main` is, its main thread or
+    /// whoever stands in for that; unless there are many.
+    fn look_at_few(&mut self, main: &Task<'_>) -> Result<Mixed, CapacityExceeded> {
+        let mut mixed = Mixed::default();
+        if main.threads() < 2 || has_many_threads(main) {
+            return Ok(mixed);
+        }
+        let mut looked = Ok(());
+        let passed = main.for_each_thread(FEW_THREADS, |thread| {
+            looked = self.look_at_thread(main, thread, &mut mixed);
+            looked.is_ok()
+        });
+        self.steps = self.steps.saturating_add(passed);
+        looked.map(|()| mixed)
+    }
+
+    /// The same of one thread. What was counted is not counted again.
+    fn look_at_thread(
+        &mut self,
+        main: &Task<'_>,
+        thread: &Task<'_>,
+        mixed: &mut Mixed,
+    ) -> Result<(), CapacityExceeded> {
+        let (user, of_main) = (thread.cred().1, main.cred().1);
+        let key = thread.nsproxy_key();
+        if key == 0 || key == main.nsproxy_key() && user == of_main {
+            return Ok(());
+        }
+        // All threads of a process are in the same pid namespace.
+        let set = NamespaceSet {
+            pid: None,
+            user,
+            nsproxy: thread.lock().nsproxy(),
+        };
+        let own = NamespaceSet {
+            pid: None,
+            user: of_main,
+            nsproxy: main.lock().nsproxy(),
+        };
+        self.steps = self.steps.saturating_add(1);
+        for ns in set.own().into_iter().flatten().filter(|ns| !own.is_in(*ns)) {
+            mixed.is_mixed = true;
+            let elsewhere = &mut self.tasks.elsewhere;
+            let index = elsewhere.find_or_push(ns.id(), || Elsewhere {
+                ns,
+                processes: 0,
+                last: 0,
+            })?;
+            if let Some(one) = elsewhere.items_mut().get_mut(index) {
+                if one.last != thread.tgid() {
+                    one.last = thread.tgid();
+                    one.processes = one.processes.saturating_add(1);
+                }
+            }
+        }
+        mixed.is_kept |= mixed.is_mixed && self.filter.keeps(&set);
+        Ok(())
+    }
+
+    /// Finds out the same of a process with many threads, in sections, and tells its record, which is the
+    /// last one, or adds it.
+    fn look_at_many(&mut self, process: &HeldTask) -> Result {
+        let mut mixed = Mixed::default();
+        let rcu = rcu::read_lock();
+        let task = process.task(&rcu);
+        if !has_many_threads(&task) {
+            return Ok(());
+        }
+        let mut walk = TaskWalk::of_threads(task.hold());
+        drop(rcu);
+        // Others may make threads for as long as it lasts.
+        let mut left = None;
+        loop {
+            self.begin_section()?;
+            let is_end = walk.section(|thread| {
+                let main = thread.leader();
+                let stand_in = self.stand_in(&main);
+                let main = stand_in.as_ref().map_or(&main, |(via, _)| via);
+                // CAST: A number of threads.
+                let left = left.get_or_insert((main.threads() as usize).saturating_mul(2));
+                *left = left.saturating_sub(1);
+                match self.look_at_thread(main, thread, &mut mixed) {
+                    Err(CapacityExceeded) => Visit::Retry,
+                    Ok(()) if self.steps < SECTION_STEPS && *left > 0 => Visit::Next,
+                    Ok(()) => Visit::Pause,
+                }
+            })?;
+            if is_end || left == Some(0) {
+                break;
+            }
+        }
+        if !mixed.is_mixed {
+            return Ok(());
+        }
+        // CAST: An index into memory.
+        let last = (self.tasks.processes.len() as u32).checked_sub(1);
+        let last = last.and_then(|last| self.tasks.processes.get_mut(last));
+        if let Some(record) = last.filter(|record| record.tgid == process.tgid()) {
+            record.is_mixed = true;
+            return Ok(());
+        }
+        loop {
+            self.begin_section()?;
+            let rcu = rcu::read_lock();
+            let added = if process.is_listed_by_right() {
+                self.add_mixed(&process.task(&rcu), mixed)
+            } else {
+                Ok(())
+            };
+            drop(rcu);
+            if added.is_ok() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Adds the record of a process that was counted before, if the filter keeps one of its threads.
+    fn add_mixed(&mut self, task: &Task<'_>, mixed: Mixed) -> Result<(), CapacityExceeded> {
+        self.tasks.processes.check_room(1)?;
+        let Some(pid) = task.signal_pid(PidType::Tgid) else {
+            return Ok(());
+        };
+        let leader = task.leader();
+        let via = self.stand_in(&leader);
+        if let (_, Some(record)) = self.record(&leader, &pid, via.as_ref(), mixed)? {
+            self.tasks.processes.push(record)?;
         }
         Ok(())
     }
@@ -786,6 +970,7 @@ impl<'a> Collector<'a> {
         task: &Task<'g>,
         pid: &Pid<'g>,
         via: Option<&(Task<'g>, i32)>,
+        mixed: Mixed,
     ) -> Result<(u32, Option<TaskRecord>), CapacityExceeded> {
         let (cred, user_ns) = task.cred();
         let user_ns = via.map_or(user_ns, |(via, _)| via.cred().1);
@@ -809,7 +994,7 @@ impl<'a> Collector<'a> {
             Ok(recent) => recent.is_kept,
             Err(set) => self.filter.keeps(set),
         };
-        let is_kept = is_set_kept && self.filter.has_kind(task);
+        let is_kept = (is_set_kept || mixed.is_kept) && self.filter.has_kind(task);
         let places = is_kept.then(|| lock.places()).flatten();
         let is_in_own_ns = places.is_some_and(|places| lock.is_in_mnt_ns(&places.root.mount()));
         drop(lock);
@@ -841,6 +1026,7 @@ impl<'a> Collector<'a> {
             has_no_new_privs: task.has_no_new_privs(),
             is_kthread: task.is_kthread(),
             is_unlisted: false,
+            is_mixed: mixed.is_mixed,
             start: task.start_boottime(),
             set,
             root,
@@ -1021,6 +1207,7 @@ impl<'a> Collector<'a> {
                     break;
                 }
             }
+            self.look_at_many(&suspect)?;
             self.collect_holds(core::slice::from_mut(&mut suspect))?;
             if self.filter.threads {
                 self.collect_threads(suspect)?;
@@ -1111,6 +1298,7 @@ impl Tasks {
             mounts: Ancestry::new(key),
             cgroups: Ancestry::new(key),
             counts: Interner::new(8, key),
+            elsewhere: Interner::new(0, key),
             holds: Holds::new(key),
         };
         Ok(Box::new(this, memory::charged())?)
@@ -1127,15 +1315,26 @@ impl Tasks {
         self.creds.reserve(budget)?;
         self.dirs.reserve(budget)?;
         self.mounts.reserve(budget)?;
+        self.elsewhere.reserve(budget)?;
         self.cgroups.reserve(budget)
     }
 
     /// Drops the records that the filter does not keep.
     pub(super) fn retain(&mut self, filter: Filter<'_>) {
-        let sets = self.sets.items();
+        let (sets, elsewhere) = (self.sets.items(), &self.elsewhere);
+        // Only one process is there, so that these are its own.
+        let has_thread_in = |task: &TaskRecord| {
+            let in_mnt = |mnt: &NsIdSet| {
+                let mut all = elsewhere.items().iter();
+                all.any(|one| mnt.find(&one.ns.id()).is_some())
+            };
+            task.is_mixed
+                && filter.ns.is_none_or(|ns| elsewhere.find(&ns.id()).is_some())
+                && filter.mnt.is_none_or(in_mnt)
+        };
         let keep = |task: &TaskRecord| {
-            sets.get(task.set)
-                .is_some_and(|count| filter.keeps(&count.set))
+            let is_in = sets.get(task.set).is_some_and(|count| filter.keeps(&count.set));
+            is_in || has_thread_in(task)
         };
         self.processes.retain(keep);
         self.threads.retain(keep);
@@ -1353,6 +1552,16 @@ impl Tasks {
                 if let Some(count) = self.counts.items_mut().get_mut(index) {
                     count.tasks = count.tasks.saturating_add(set.tasks);
                 }
+            }
+        }
+        let elsewhere = self.elsewhere.items().iter();
+        for Elsewhere { ns, processes, .. } in elsewhere.filter(|one| is_counted(&one.ns)) {
+            let ns = ns.id();
+            let index = self
+                .counts
+                .find_or_add(ns, budget, || Count { ns, tasks: 0 })?;
+            if let Some(count) = self.counts.items_mut().get_mut(index) {
+                count.tasks = count.tasks.saturating_add(*processes);
             }
         }
         Ok(())

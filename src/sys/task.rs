@@ -512,8 +512,24 @@ impl<'g> Task<'g> {
     }
 
     /// The first thread of the process that still has namespaces, if it is among so many, and its number;
-    /// and how many were looked at. C: `for_each_thread()`.
+    /// and how many were looked at.
     pub(crate) fn living_thread(&self, max: usize) -> (Option<(Task<'g>, i32)>, usize) {
+        let mut living = None;
+        let passed = self.for_each_thread(max, |thread| {
+            let pid = thread.pid().filter(|_| thread.has_namespaces());
+            living = pid.map(|pid| (Task { ..*thread }, pid.nr()));
+            living.is_none()
+        });
+        (living, passed)
+    }
+
+    /// Calls `visit` for the threads of the process, for `max` at most, until it says no; says how many
+    /// those were. C: `for_each_thread()`.
+    pub(crate) fn for_each_thread(
+        &self,
+        max: usize,
+        mut visit: impl FnMut(&Task<'g>) -> bool,
+    ) -> usize {
         // SAFETY: The task and its `signal_struct` are valid by the type invariants.
         let head = unsafe { thread_head(self.ptr) };
         let mut link = head;
@@ -522,7 +538,7 @@ impl<'g> Task<'g> {
             // taken: as in `TaskWalk::section()`.
             link = unsafe { read_once(&raw const (*link).next) };
             if ptr::eq(link, head) {
-                return (None, passed);
+                return passed;
             }
             // INVARIANT: As just said, the thread is not freed before `rcu` is dropped.
             let thread = Task {
@@ -532,11 +548,18 @@ impl<'g> Task<'g> {
                 _not_send: PhantomData,
             };
             steps::count(Step::Task);
-            if let Some(pid) = thread.pid().filter(|_| thread.has_namespaces()) {
-                return (Some((thread, pid.nr())), passed);
+            if !visit(&thread) {
+                return passed;
             }
         }
-        (None, max)
+        max
+    }
+
+    /// What distinguishes its `nsproxy` from others that are there: an address, never print it. 0 once the
+    /// task has given it back. Two tasks can have equal namespaces, and not the same `nsproxy`.
+    pub(crate) fn nsproxy_key(&self) -> usize {
+        // SAFETY: The task is valid by the type invariants. The pointer is not followed.
+        unsafe { read_once(&raw const (*self.ptr).nsproxy) }.addr()
     }
 
     /// The task's own numbers, or `None` once it has been reaped. C: `task_pid()`.

@@ -83,8 +83,29 @@ def _threads(document: Document) -> list[str]:
     return complaints
 
 
+def elsewhere(document: Document) -> dict[tuple[str, int], set[int]]:
+    """By namespace, the processes that have a thread in it, though it is not theirs."""
+    found: dict[tuple[str, int], set[int]] = {}
+    tasks = {task.pid: task for task in document.tasks}
+    for thread in document.threads:
+        pid = thread.fields["tgid"]
+        task = tasks.get(pid) if isinstance(pid, int) else None
+        if task is None or thread.fields["mntns"] is None:
+            continue
+        for kind, key in MEMBERSHIP.items():
+            inum = thread.fields[key]
+            if isinstance(inum, int) and inum != task.fields[key]:
+                found.setdefault((kind, inum), set()).add(task.pid)
+    return found
+
+
 def _namespaces(document: Document) -> list[str]:
     complaints = []
+    others = elsewhere(document)
+    mixed = {task.pid for task in document.tasks if task.mixed}
+    if document.threads:
+        wanted = set().union(*others.values()) if others else set()
+        complaints += [f"task {pid}: mixed is not what its threads say" for pid in mixed ^ wanted]
     known = {(ns.type, ns.inum) for ns in document.namespaces}
     if len(known) != len(document.namespaces):
         complaints.append("a namespace has two records")
@@ -105,9 +126,14 @@ def _namespaces(document: Document) -> list[str]:
             if isinstance(inum, int) and (kind, inum) not in known:
                 complaints.append(f"{ns.type} namespace {ns.inum}: there is no record of its {key} {inum!r}")
         members = sum(task.fields[MEMBERSHIP[ns.type]] == ns.inum for task in document.tasks)
-        if ns.fields["tasks"] != members:
+        # Without threads it is not known where those are.
+        more = len(others.get((ns.type, ns.inum), ())) if document.threads else None
+        counted = ns.fields["tasks"]
+        least, most = members + (more or 0), members + (len(mixed) if more is None else more)
+        if not isinstance(counted, int) or not least <= counted <= most:
             complaints.append(
-                f"{ns.type} namespace {ns.inum}: tasks is {ns.fields['tasks']!r}, {members} tasks are in it"
+                f"{ns.type} namespace {ns.inum}: tasks is {counted!r}, {members} tasks are in it,"
+                f" and threads of {more} others"
             )
         if not ns.fields["refs"]:
             complaints.append(f"{ns.type} namespace {ns.inum}: refs is 0")

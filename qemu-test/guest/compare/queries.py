@@ -109,6 +109,12 @@ class _Filter:
         self.kinds = {task.pid: task.fields["kind"] for task in document.tasks}
         self.with_mount = {m.namespace for m in document.mounts if self._is_meant_mount(m)}
         self.subject = self._subject() if query.is_for_one else None
+        self.threads_of: dict[int, list[Thread]] = {}
+        mixed = {task.pid for task in document.tasks if task.mixed}
+        for thread in document.threads:
+            pid = thread.fields["tgid"]
+            if isinstance(pid, int) and pid in mixed and thread.fields["mntns"] is not None:
+                self.threads_of.setdefault(pid, []).append(thread)
 
     def _is_meant_mount(self, mount: Mount) -> bool:
         query = self.query
@@ -149,7 +155,8 @@ class _Filter:
 
     def task(self, task: Task) -> bool:
         """Whether it is kept."""
-        if not (self._is_kept(task.fields) and self._has_kind(task)):
+        own = (task.fields, *(thread.fields for thread in self.threads_of.get(task.pid, ())))
+        if not (any(map(self._is_kept, own)) and self._has_kind(task)):
             return False
         return not self.query.is_for_one or task is self.subject
 

@@ -82,7 +82,7 @@ def reasons() -> dict[str, Callable[[], object]]:
     }
 
 
-def _in_thread(act: Callable[[], object]) -> int:
+def in_thread(act: Callable[[], object]) -> int:
     """Has a thread do something, and stay; its number."""
     numbers: list[int] = []
     failures: list[BaseException] = []
@@ -111,7 +111,7 @@ def thread_with_own_table(path: bytes) -> int:
         syscalls.unshare(CLONE_FILES)
         _kept.append(os.open(path, os.O_RDONLY))
 
-    return _in_thread(act)
+    return in_thread(act)
 
 
 def thread_with_own_directory(path: bytes) -> int:
@@ -121,7 +121,7 @@ def thread_with_own_directory(path: bytes) -> int:
         syscalls.unshare(CLONE_FS)
         os.chdir(path)
 
-    return _in_thread(act)
+    return in_thread(act)
 
 
 def sharing_table(path: bytes) -> int:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import compare.namespaces
 import forked
 import module
 import nsfs
+import nsview
 import syscalls
 import zoo
 from format1 import Document, Namespace, Value
@@ -209,3 +211,22 @@ def namespaces_references() -> None:
     complaints += _expect("uts, with a file open", held, refs=2, active=2)
     after = _of(pid, "utsns", "uts", module.read_document())
     check(complaints + _expect("uts, with the file closed", after, refs=1, active=1))
+
+
+_SO_NETNS_COOKIE = 71
+
+
+@test
+def namespaces_net_cookie() -> None:
+    """The id of each network namespace is the cookie that its sockets tell."""
+    taken = scene.take()
+
+    def cookie(_: int) -> int:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+            return int.from_bytes(one.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), "little")
+
+    cookies = nsview.enter_each(syscalls.CLONE_NEWNET, cookie)
+    if len(cookies) < 5:
+        raise Failure(f"only {len(cookies)} network namespaces")
+    ids = {inum: taken.document.namespace("net", inum).fields["id"] for inum in cookies}
+    check_equal("ids", ids, cookies)

@@ -235,7 +235,7 @@ def queries_nothing() -> None:
         text = module.ask(query.encode())
         document = format1.parse(text)
         check_equal(f"lines of {query}", text.count(b"\n"), 2)
-        check_equal(f"end of {query}", document.end, format1.End(0, 0, 0, 0))
+        check_equal(f"end of {query}", document.end, format1.End(0, 0, 0, 0, 0))
 
 
 @test

@@ -8,11 +8,16 @@ import os
 import compare.threads
 import module
 import procfs
+import syscalls
+import zoo
 from compare import consistency
 from format1 import Document, Thread, Value
 from runner import Failure, check, check_equal, test
-from specimens import cgroups, processes, threads
+from specimens import cgroups, holders, processes, threads
 from tests import scene
+
+
+MANY = 300
 
 
 def _odd(name: str, document: Document | None = None) -> Thread:
@@ -114,13 +119,15 @@ def threads_zombie_leader() -> None:
 
 @test
 def threads_of_a_namespace() -> None:
-    """A namespace that only a thread is in shows that thread, and all namespaces show all threads."""
+    """A namespace that only a thread is in shows that thread, and its process; all show all threads."""
     taken = scene.take()
     for name, key in (("uts", "utsns"), ("net", "netns"), ("mnt", "mntns")):
         thread = _odd(name)
         document = module.ask_document(f"ns={thread.fields[key]!r} {scene.EVERYTHING}")
         check_equal(f"threads in {name!r}", [one.tid for one in document.threads], [thread.tid])
-        check_equal(f"processes in {name!r}", document.tasks, [])
+        shown = [(task.pid, task.mixed, task.fields["threads"]) for task in document.tasks]
+        process = taken.zoo["odd threads"].pid
+        check_equal(f"processes in {name!r}", [one[:2] for one in shown], [(process, True)])
         check_equal("thread", document.threads[0].fields, thread.fields)
     process = taken.zoo["threads"].pid
     namespace = taken.document.task(process).fields["userns"]
@@ -128,3 +135,65 @@ def threads_of_a_namespace() -> None:
     found = [one.tid for one in document.threads if one.fields["tgid"] == process]
     check_equal("threads of one process", found, procfs.tids(process))
     check_equal("how many", len(found), 1 + processes.EXTRA_THREADS)
+
+
+def _in_procfs(pid: int, main: int) -> bool | None:
+    """Whether a thread of a process is in a namespace that `main` is not in; none if it has ended."""
+
+    def links(tid: int) -> list[str] | None:
+        try:
+            return [os.readlink(f"/proc/{pid}/task/{tid}/ns/{link}") for link in consistency.MEMBERSHIP]
+        except OSError:
+            return None
+
+    own = links(main)
+    if own is None:
+        return None
+    return any(links(tid) not in (None, own) for tid in procfs.tids(pid))
+
+
+@test
+def threads_mixed() -> None:
+    """A process has mixed=1 if and only if a thread is in another namespace than its main thread."""
+    taken = scene.take()
+    complaints = []
+    number = 0
+    for task in taken.everything.tasks:
+        wanted = _in_procfs(task.pid, task.via or task.pid)
+        if wanted is None:
+            continue
+        number += wanted
+        if task.mixed != wanted:
+            complaints.append(f"task {task.pid} has mixed={task.mixed}, procfs says {wanted}")
+    check(complaints)
+    check_equal("some are mixed", number > 0, True)
+
+
+@test
+def threads_mixed_among_many() -> None:
+    """One thread of hundreds that is elsewhere is counted in its namespace, and leads ns= to its process."""
+
+    def arrange() -> int:
+        inums = []
+
+        def leave() -> None:
+            syscalls.unshare(syscalls.CLONE_NEWUTS)
+            inums.append(os.stat("/proc/thread-self/ns/uts").st_ino)
+
+        processes.start_threads(MANY)
+        holders.in_thread(leave)
+        processes.start_threads(3)
+        return inums[0]
+
+    specimen = zoo.spawn(arrange)
+    try:
+        for query in ("show=ns,tasks", f"ns={specimen.report} show=ns,tasks"):
+            answer = module.ask_document(query)
+            check_equal(f"mixed in {query!r}", answer.task(specimen.pid).mixed, True)
+            check_equal(f"tasks in {query!r}", answer.namespace("uts", specimen.report).fields["tasks"], 1)
+        answer = module.ask_document(f"pid={specimen.pid} ns={specimen.report} show=tasks")
+        check_equal("mixed by both", answer.task(specimen.pid).mixed, True)
+        order = [task.pid for task in module.ask_document("show=tasks").tasks]
+        check_equal("once", order.count(specimen.pid), 1)
+    finally:
+        zoo.end(specimen)

@@ -225,6 +225,8 @@ static bool check_task(struct checked *checked, char *rest, const char *line, un
 	if (rest && strstr(rest, " unlisted="))
 		return COMPLAIN("a task that hides");
 	/* There are no blanks in values. */
+	/* A thread is elsewhere. */
+	take_mark(rest, " mixed=1");
 	via = rest ? strstr(rest, " via=") : NULL;
 	if (via) {
 		if (!is_number(via + strlen(" via=")))
