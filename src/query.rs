@@ -19,6 +19,8 @@ pub(crate) struct Show {
     pub(crate) threads: bool,
     pub(crate) mounts: bool,
     pub(crate) holds: bool,
+    /// Of mounts, only those that are no copies.
+    pub(crate) originals: bool,
 }
 
 impl Show {
@@ -28,6 +30,7 @@ impl Show {
         threads: false,
         mounts: false,
         holds: false,
+        originals: false,
     };
 }
 
@@ -104,7 +107,7 @@ impl Invalid {
             Self::Upid => "upid= takes a number, an @ and the inode number of a pid namespace",
             Self::Device => "dev= takes a major number, a colon and a minor number",
             Self::Kind => {
-                "show= takes a list, separated by commas, of ns, tasks, threads, mounts, holds"
+                "show= takes a list, separated by commas, of ns, tasks, threads, mounts, holds, originals"
             }
             Self::TaskKind => "kind= takes user or kthread",
             Self::Flag => "propagate_from= takes 0 or 1",
@@ -203,6 +206,7 @@ impl Query {
             threads: false,
             mounts: true,
             holds: false,
+            originals: false,
         })
     }
 }
@@ -267,6 +271,7 @@ fn show(value: &[u8]) -> Option<Show> {
             b"threads" => &mut show.threads,
             b"mounts" => &mut show.mounts,
             b"holds" => &mut show.holds,
+            b"originals" => &mut show.originals,
             _ => return None,
         };
         *place = true;

@@ -858,6 +858,9 @@ impl RecordWriter<'_> {
         if mount.flags.is_locked() {
             to.push(b",locked");
         }
+        if mount.is_copy {
+            to.push(b",copy");
+        }
         to.push(b" ");
         if !mount.flags.is_kernel_line() {
             self.render_mountinfo(mount, scratch, to);

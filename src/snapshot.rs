@@ -16,6 +16,7 @@
 
 mod ancestry;
 mod budget;
+mod copies;
 mod mounts;
 mod ns_holds;
 mod numbers;
@@ -53,6 +54,7 @@ use crate::sys::{
     system, //
 };
 use budget::Budget;
+use copies::Copies;
 use kernel::{
     fs::LocalFile,
     prelude::*, //
@@ -225,6 +227,8 @@ struct Subject<'a> {
     set: Option<Option<NamespaceSet>>,
     /// What [`NamespaceSet::bits`] says of these.
     bits: u64,
+    /// The mounts that are copies, if that is to be told.
+    copies: Option<&'a Copies>,
     /// The namespaces to which there are references for as long as the snapshot is taken.
     held: [Option<NsId>; 2],
 }
@@ -291,16 +295,27 @@ impl Snapshot {
         }
         let (ns, upid_ns) = (ns.flatten(), upid_ns.flatten());
         let mounts = MountFilter::of(query);
-        let mnt = if mounts.is_all() {
-            None
-        } else {
-            Some(sources.mnt_namespaces_with(mounts, &budget)?)
-        };
+        let tells_copies = query.dev.is_some() || show.originals;
+        let (mut mnt, mut copies) = (None, None);
+        if tells_copies || !mounts.is_all() {
+            let all = sources.namespaces.collect(|kind, _| kind == Kind::Mnt)?;
+            budget.take::<Namespace>(all.len())?;
+            if tells_copies {
+                let places = (&sources.mounts, &*all);
+                copies = Some(Copies::find(places, mounts, sources.key, &budget)?);
+            }
+            if !mounts.is_all() {
+                let but = copies.as_ref().filter(|_| show.originals);
+                mnt = Some(sources.mnt_namespaces_with(&all, mounts, but, &budget)?);
+            }
+            budget.give_back::<Namespace>(all.len());
+        }
         let mut subject = Subject {
             ns: ns.as_ref().and_then(Namespace::id),
             mnt: mnt.as_ref(),
             set: None,
             bits: u64::MAX,
+            copies: copies.as_ref(),
             held: [&ns, &upid_ns].map(|held| held.as_ref().and_then(Namespace::id)),
         };
         let filter = Filter {
@@ -507,6 +522,8 @@ impl Snapshot {
         let mut lists = MountLists::new(&sources.mounts, file, names, options, budget, sources.key);
         lists.filter = MountFilter::of(query);
         lists.root = root;
+        lists.copies = subject.copies;
+        lists.only_originals = show.originals;
         // Of one namespace, the mounts that lead to it are others than those that are shown.
         let has_own_lists = ns_holds.is_some_and(|holds| holds.ns.is_some());
         lists.holds = ns_holds.filter(|_| !has_own_lists);
@@ -604,11 +621,12 @@ impl Snapshot {
         let budget = lists.budget;
         lists.filter = MountFilter::leading_to(ns);
         lists.holds = Some(holds);
+        lists.only_originals = false;
         for namespace in namespaces {
             let (Some(mnt), Some(id)) = (namespace.as_mnt(), namespace.id()) else {
                 continue;
             };
-            if !MountLists::has_any(lists.ops, mnt, lists.filter)? {
+            if !MountLists::has_any(lists.ops, mnt, lists.filter, None)? {
                 continue;
             }
             let to = &mut *self.ns_holds;
@@ -710,20 +728,23 @@ impl Snapshot {
 }
 
 impl Sources {
-    /// The mount namespaces that have a mount that a filter keeps.
-    fn mnt_namespaces_with(&self, filter: MountFilter, budget: &Budget) -> Result<NsIdSet> {
-        let namespaces = self.namespaces.collect(|kind, _| kind == Kind::Mnt)?;
-        budget.take::<Namespace>(namespaces.len())?;
+    /// The mount namespaces that have a mount that a filter keeps, and that is none of `but`.
+    fn mnt_namespaces_with(
+        &self,
+        namespaces: &[Namespace],
+        filter: MountFilter,
+        but: Option<&Copies>,
+        budget: &Budget,
+    ) -> Result<NsIdSet> {
         let mut found = NsIdSet::new(16, self.key);
-        for namespace in &namespaces {
+        for namespace in namespaces {
             let (Some(mnt), Some(id)) = (namespace.as_mnt(), namespace.id()) else {
                 continue;
             };
-            if MountLists::has_any(&self.mounts, mnt, filter)? {
+            if MountLists::has_any(&self.mounts, mnt, filter, but)? {
                 found.find_or_add(id.id(), budget, || id)?;
             }
         }
-        budget.give_back::<Namespace>(namespaces.len());
         Ok(found)
     }
 }

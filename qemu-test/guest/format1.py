@@ -328,6 +328,7 @@ class Mount:
     id: int
     reach: str
     locked: bool
+    copy: bool
     line: bytes
     """The line as in mountinfo, without the line feed."""
     info: MountInfo
@@ -474,11 +475,12 @@ def _mount(line: bytes) -> Mount:
         info = MountInfo.parse(rest)
     except MountInfoError as error:
         raise FormatError(str(error)) from None
-    word, comma, mark = reach.partition(b",")
-    if comma and mark != b"locked":
+    word, *marks = reach.split(b",")
+    if marks not in ([], [b"locked"], [b"copy"], [b"locked", b"copy"]):
         raise FormatError(f"{reach!r} is no reach")
+    locked, copy = b"locked" in marks, b"copy" in marks
     return Mount(
-        _number(namespace), _number(mount_id), _one_of(*REACHES)(word), bool(comma), rest, info
+        _number(namespace), _number(mount_id), _one_of(*REACHES)(word), locked, copy, rest, info
     )
 
 

@@ -78,8 +78,9 @@ static bool one_in(uint64_t n)
 
 /* --- what is in the texts ------------------------------------------------------------------ */
 
-enum { NS = 1, TASKS = 2, THREADS = 4, MOUNTS = 8, HOLDS = 16, KINDS = 5 };
-static const char *const kind_names[KINDS] = { "ns", "tasks", "threads", "mounts", "holds" };
+enum { NS = 1, TASKS = 2, THREADS = 4, MOUNTS = 8, HOLDS = 16, ORIGINALS = 32, KINDS = 5, WORDS = 6 };
+/* Kinds of records, and a word that is none. */
+static const char *const words[WORDS] = { "ns", "tasks", "threads", "mounts", "holds", "originals" };
 static const char *const record_names[KINDS] = { "ns ", "task ", "thread ", "mount ", "hold " };
 
 /* What is asked for. */
@@ -181,13 +182,13 @@ static bool take_number(struct cursor *c, uint64_t max, uint32_t *number)
 static bool take_show(struct cursor *c, unsigned int *show)
 {
 	do {
-		unsigned int kind;
+		unsigned int word;
 
-		for (kind = 0; kind < KINDS && !take(c, kind_names[kind]); kind++)
+		for (word = 0; word < WORDS && !take(c, words[word]); word++)
 			;
-		if (kind == KINDS)
+		if (word == WORDS)
 			return false;
-		*show |= 1U << kind;
+		*show |= 1U << word;
 	} while (take(c, ","));
 	return true;
 }
@@ -359,7 +360,7 @@ static void put_number(struct line *l, uint64_t max, const uint32_t *living, siz
 static void put_show(struct line *l)
 {
 	do {
-		put(l, kind_names[below(KINDS)]);
+		put(l, words[below(WORDS)]);
 	} while (!one_in(3) && (put_byte(l, ','), true));
 }
 
@@ -553,7 +554,7 @@ static void put_soup(struct line *l)
 {
 	static const char *const tokens[] = {
 		"pid", "upid", "ns", "dev", "mount", "kind", "show", "propagate_from", "tasks",
-		"threads", "mounts", "holds", "user", "kthread", "kind=user", "mount=1",
+		"threads", "mounts", "holds", "originals", "user", "kthread", "kind=user", "mount=1",
 		"=", "=", "=", "@", ":", " ", " ", ",", "0", "1", "7", "2147483648", "4294967295",
 		"\n", "\\", "-", "pid=1", "show=ns", "upid=1@", "dev=0:",
 	};
@@ -1010,6 +1011,9 @@ static bool is_enough(const unsigned long counts[KINDS], unsigned int shown, con
 	/* This process has a root, at least, and so are the namespaces that it is in. */
 	if ((shown & HOLDS) && !q->has_ns && !q->has_mount && !counts[4])
 		return false;
+	/* What this process sees may be a copy. */
+	if ((shown & ORIGINALS) && q->has_dev)
+		return true;
 	/* Each of these keeps this process. */
 	if (shown & TASKS && !counts[1])
 		return false;

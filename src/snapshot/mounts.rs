@@ -15,6 +15,7 @@ use super::{
         Below, //
     },
     budget::Budget,
+    copies::Copies,
     ns_holds::MountHold,
     paths::{
         Above,
@@ -148,6 +149,8 @@ pub(crate) struct MountRecord {
     pub(crate) tail: StringId,
     pub(crate) flags: Flags,
     pub(crate) reach: Reach,
+    /// It is known to be a copy of another one.
+    pub(crate) is_copy: bool,
 }
 
 impl MountRecord {
@@ -296,7 +299,8 @@ impl MountFilter {
         self.id.is_none() && self.dev.is_none_or(is_it)
     }
 
-    fn keeps(&self, mount: &Mount<'_>) -> bool {
+    /// Whether it keeps a mount.
+    pub(super) fn keeps(&self, mount: &Mount<'_>) -> bool {
         let is_on = |dev: Device| mount.device() == (dev.major, dev.minor);
         let leads_to = |ns| mount.namespaces().iter().flatten().any(|fs| fs.ns == ns);
         self.id.is_none_or(|id| mount.id() == id)
@@ -316,6 +320,10 @@ pub(super) struct MountLists<'a> {
     pub(super) filter: MountFilter,
     /// Only mounts are shown that a process with this root sees.
     pub(super) root: Option<&'a PathRef>,
+    /// The mounts that are copies, if that is known.
+    pub(super) copies: Option<&'a Copies>,
+    /// Copies are not shown.
+    pub(super) only_originals: bool,
     /// The namespaces are noted that mounts lead to, if this filter keeps them.
     pub(super) holds: Option<HoldFilter>,
     /// Those of the list that is read, with the ids of the mounts.
@@ -420,6 +428,8 @@ impl<'a> MountLists<'a> {
             key,
             filter: MountFilter::default(),
             root: None,
+            copies: None,
+            only_originals: false,
             holds: None,
             led_to: ChunkedVec::new(0),
             max_mounts: usize::MAX,
@@ -600,7 +610,9 @@ impl<'a> MountLists<'a> {
         let mut steps = 0_usize;
         let mut seq = self.buf.begin(self.file);
         for mount in sem.mounts() {
-            let is_kept = self.filter.keeps(&mount);
+            let mut is_kept = self.filter.keeps(&mount);
+            let is_copy = is_kept && self.copies.is_some_and(|copies| copies.has(&mount));
+            is_kept &= !(is_copy && self.only_originals);
             let extent = match is_kept {
                 false => Extent::Least,
                 // It is for the mount alone for which there was no room.
@@ -692,6 +704,7 @@ impl<'a> MountLists<'a> {
                     tail: StringId::EMPTY,
                     flags,
                     reach: Reach::Outside,
+                    is_copy,
                 });
             }
             if self.batch.len() >= self.batch_room
@@ -1027,7 +1040,7 @@ impl<'a> MountLists<'a> {
         self.order.release(self.budget);
     }
 
-    /// Whether a mount namespace has a mount that a filter keeps.
+    /// Whether a mount namespace has a mount that a filter keeps, and that is none of `but`.
     ///
     /// # Errors
     ///
@@ -1036,6 +1049,7 @@ impl<'a> MountLists<'a> {
         ops: &MountOps,
         mnt: MntNamespace<'_>,
         filter: MountFilter,
+        but: Option<&Copies>,
     ) -> Result<bool> {
         // The list is in the order of the ids.
         let mut from = filter.id.unwrap_or(0);
@@ -1047,7 +1061,7 @@ impl<'a> MountLists<'a> {
             let mut mounts = sem.mounts();
             let mut is_end = true;
             for mount in mounts.by_ref().take(SEARCH_BATCH) {
-                if filter.keeps(&mount) {
+                if filter.keeps(&mount) && !but.is_some_and(|copies| copies.has(&mount)) {
                     return Ok(true);
                 }
                 from = mount.id().saturating_add(1);

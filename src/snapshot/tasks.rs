@@ -1329,11 +1329,15 @@ impl Tasks {
                 all.any(|one| mnt.find(&one.ns.id()).is_some())
             };
             task.is_mixed
-                && filter.ns.is_none_or(|ns| elsewhere.find(&ns.id()).is_some())
+                && filter
+                    .ns
+                    .is_none_or(|ns| elsewhere.find(&ns.id()).is_some())
                 && filter.mnt.is_none_or(in_mnt)
         };
         let keep = |task: &TaskRecord| {
-            let is_in = sets.get(task.set).is_some_and(|count| filter.keeps(&count.set));
+            let is_in = sets
+                .get(task.set)
+                .is_some_and(|count| filter.keeps(&count.set));
             is_in || has_thread_in(task)
         };
         self.processes.retain(keep);

@@ -434,6 +434,14 @@ impl<'s> Mount<'s> {
         }
     }
 
+    /// What is mounted, and where.
+    pub(crate) fn spot(&self) -> Spot {
+        Spot {
+            root: member!(self, mnt.mnt_root).addr(),
+            point: member!(self, mnt_mountpoint).addr(),
+        }
+    }
+
     /// The peer group, of a shared mount. C: `mount::mnt_group_id`.
     pub(crate) fn group(&self) -> i32 {
         member!(self, mnt_group_id)
@@ -534,6 +542,13 @@ pub(crate) enum Extent {
     Bounded,
     /// No more than where it is mounted.
     Least,
+}
+
+/// Which directory is mounted, and on which, of whatever mount. These are addresses: never print them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spot {
+    pub(crate) root: usize,
+    pub(crate) point: usize,
 }
 
 /// How a mount lies to a process's root directory.

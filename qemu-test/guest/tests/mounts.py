@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
+import os
+
 import compare.mounts
+import module
 import mountinfo
+import procfs
+import syscalls
+import zoo
 from format1 import Mount
-from runner import Failure, check, test
+from runner import Failure, check, check_equal, test
+from specimens import mounts
 from specimens.mounts import BASE, ODD_NAMES
 from tests import scene
 
@@ -179,3 +186,52 @@ def mounts_propagate_from() -> None:
     if not any(b" propagate_from:" in line for line in lines):
         raise Failure("no mount of the zoo has propagate_from in mountinfo")
     check([f"{m.line!r}" for m in taken.document.mounts if b" propagate_from:" in m.line])
+
+
+COPIES = 5
+
+
+@test
+def mounts_copies() -> None:
+    """dev= tells which mounts are copies that came by propagation or with a namespace; others are made."""
+    point, beside = mounts.BASE + b"/copied", mounts.BASE + b"/beside"
+
+    def arrange() -> tuple[int, tuple[int, int], list[int]]:
+        mounts.private_namespace()
+        syscalls.mount(None, mounts.BASE, None, syscalls.MS_SHARED)
+        for path in (point, beside):
+            os.mkdir(path)
+        slaves = [zoo.spawn(lambda: _copy_namespace(syscalls.MS_SLAVE)).pid for _ in range(COPIES)]
+        syscalls.mount(b"copied", point, b"tmpfs")
+        private = zoo.spawn(lambda: _copy_namespace(syscalls.MS_PRIVATE)).pid
+        syscalls.bind(point, beside)
+        found = syscalls.statx(point)
+        return found.mount, found.device, [*slaves, private]
+
+    specimen = zoo.spawn(arrange)
+    original, device, copied = specimen.report
+    try:
+        query = "dev=%d:%d show=ns,tasks,mounts" % device
+        answer = module.ask_document(query)
+        points = {mount.id: (mount.copy, mount.info.point) for mount in answer.mounts}
+        check_equal("original", points.pop(original), (False, point))
+        made = [mount for mount, (copy, _) in points.items() if not copy]
+        check_equal("made besides", [points[mount][1] for mount in made], [beside])
+        namespaces = {mount.namespace for mount in answer.mounts if mount.copy}
+        check_equal("copies", namespaces, {procfs.mnt_inum(pid) for pid in copied})
+        only = module.ask_document(query + ",originals")
+        check_equal("originals", [mount.id for mount in only.mounts], [original, *made])
+        check_equal("their namespaces", [ns.inum for ns in only.namespaces], [procfs.mnt_inum(specimen.pid)])
+        check_equal("their processes", [task.pid for task in only.tasks], [specimen.pid])
+        marked = [mount for mount in module.read_document().mounts if mount.copy]
+        check_equal("told without dev=", marked, [])
+        everything = module.ask_document("show=mounts,originals")
+        check_equal("of all", original in {mount.id for mount in everything.mounts}, True)
+        check_equal("no copies", {mount.copy for mount in everything.mounts}, {False})
+    finally:
+        zoo.end(specimen, *copied)
+
+
+def _copy_namespace(propagation: int) -> None:
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(None, b"/", None, syscalls.MS_REC | propagation)

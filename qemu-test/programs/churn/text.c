@@ -274,8 +274,10 @@ static bool check_mount(struct checked *checked, const struct wanted *wanted, ch
 	int used = 0;
 	size_t length = strlen(line);
 
-	if (reach)
+	if (reach) {
+		take_mark(reach, ",copy");
 		take_mark(reach, ",locked");
+	}
 	if (!reach || !is_number(ns) || !is_number(id))
 		return COMPLAIN("no mount namespace or id");
 	if (strcmp(reach, "root") && strcmp(reach, "over") && strcmp(reach, "covered") &&
