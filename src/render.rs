@@ -729,6 +729,9 @@ impl RecordWriter<'_> {
         if task.is_mixed {
             fields!(to, mixed: true);
         }
+        if task.is_unnumbered {
+            fields!(to, unnumbered: true);
+        }
         if task.is_unlisted {
             fields!(to, unlisted: true);
         }

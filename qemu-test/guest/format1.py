@@ -310,6 +310,8 @@ class Task:
     """The thread whose namespaces and directories it has, where the main thread has none any more."""
     mixed: bool = False
     """A thread is in a namespace that the main thread is not in."""
+    unnumbered: bool = False
+    """It is on the list, but not found by its number."""
 
 
 @dataclass(frozen=True)
@@ -453,11 +455,14 @@ def _task(fields: list[bytes]) -> Task:
     unlisted = rest[-1:] == [b"unlisted=1"]
     if unlisted:
         rest.pop()
+    unnumbered = rest[-1:] == [b"unnumbered=1"]
+    if unnumbered:
+        rest.pop()
     mixed = rest[-1:] == [b"mixed=1"]
     if mixed:
         rest.pop()
     via = _number(rest.pop()[4:]) if rest and rest[-1].startswith(b"via=") else None
-    return Task(_number(fields[1]), _fields(TASK_SPEC, rest), unlisted, via, mixed)
+    return Task(_number(fields[1]), _fields(TASK_SPEC, rest), unlisted, via, mixed, unnumbered)
 
 
 def _thread(fields: list[bytes]) -> Thread:

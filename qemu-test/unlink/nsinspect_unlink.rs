@@ -3,7 +3,9 @@
 //! For the tests of nsinspect alone: hides a process from the list of all processes, as a rootkit
 //! does, for as long as the module is loaded. The process can still be found by its number.
 //!
-//! `insmod nsinspect_unlink.ko pid=<n>` hides it, `rmmod` links it again, at the end of the list.
+//! `insmod nsinspect_unlink.ko pid=<n>` hides it, `rmmod` links it again, at the end of the list. With
+//! `number=1` besides, its number in the initial pid namespace is hidden instead: it stays on the list,
+//! and nothing finds it by that.
 //!
 //! `tasklist_lock`, which guards the list, is not exported. So the list is changed while all
 //! processors stand still: nobody holds that lock then, as its holders cannot be preempted. Readers
@@ -38,7 +40,16 @@ module! {
             default: 0,
             description: "the process to hide",
         },
+        number: i32 {
+            default: 0,
+            description: "1: its number, instead of itself",
+        },
     },
+}
+
+extern "C" {
+    /// Puts another pointer in the place of the one that a number stands for.
+    fn idr_replace(idr: *mut c_void, ptr: *mut c_void, id: usize) -> *mut c_void;
 }
 
 #[cfg(CONFIG_SMP)]
@@ -70,24 +81,94 @@ unsafe fn stop_machine(
 #[cfg(all(not(CONFIG_SMP), CONFIG_PREEMPTION))]
 compile_error!("one processor of which we may be robbed: disable interrupts in stop_machine()");
 
+/// What is hidden.
+enum Unlink {
+    Process { _hidden: HiddenProcess },
+    Number { _hidden: HiddenNumber },
+}
+
+impl kernel::Module for Unlink {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let nr = number(module_parameters::pid.value());
+        if number(module_parameters::number.value()) == 0 {
+            let _hidden = HiddenProcess::new(nr)?;
+            Ok(Self::Process { _hidden })
+        } else {
+            let _hidden = HiddenNumber::new(nr)?;
+            Ok(Self::Number { _hidden })
+        }
+    }
+}
+
+/// A parameter's value, of which the kernel crate of 7.2 lends a reference.
+fn number(value: impl Borrow<i32>) -> i32 {
+    *value.borrow()
+}
+
+/// The number of a process, hidden.
+///
+/// # Invariants
+///
+/// `pid` is a `struct pid` with a reference that belongs to this object. Null is in the place of it, where
+/// its number is looked up.
+struct HiddenNumber {
+    pid: NonNull<bindings::pid>,
+    nr: i32,
+}
+
+// SAFETY: Any task may use and drop a reference to a `struct pid`.
+unsafe impl Send for HiddenNumber {}
+// SAFETY: As above; there is nothing to be done with a shared one.
+unsafe impl Sync for HiddenNumber {}
+
+impl HiddenNumber {
+    fn new(nr: i32) -> Result<Self> {
+        // SAFETY: An FFI call without requirements.
+        let pid = NonNull::new(unsafe { bindings::find_get_pid(nr) }).ok_or(ESRCH)?;
+        // INVARIANT: As just arranged.
+        let this = Self { pid, nr };
+        this.replace(ptr::null_mut());
+        Ok(this)
+    }
+
+    /// Has the number stand for something else. `alloc_pid()` does the same, so that those who look it up
+    /// meanwhile find either.
+    fn replace(&self, pid: *mut c_void) {
+        // SAFETY: The namespace is never freed, and the number is in use as long as the process is not
+        // reaped, which the tests see to.
+        unsafe {
+            let idr = (&raw mut bindings::init_pid_ns.idr).cast();
+            idr_replace(idr, pid, self.nr as usize);
+        }
+    }
+}
+
+impl Drop for HiddenNumber {
+    fn drop(&mut self) {
+        self.replace(self.pid.as_ptr().cast());
+        // SAFETY: The reference is this object's own.
+        unsafe { bindings::put_pid(self.pid.as_ptr()) };
+    }
+}
+
 /// The process, hidden.
 ///
 /// # Invariants
 ///
 /// `task` leads the process, with a reference that belongs to this object. It is not on the list
 /// of processes, and its link is a list of its own.
-struct Unlink {
+struct HiddenProcess {
     task: NonNull<bindings::task_struct>,
 }
 
 // SAFETY: Any task may use and drop a reference to a task.
-unsafe impl Send for Unlink {}
+unsafe impl Send for HiddenProcess {}
 // SAFETY: As above; there is nothing to be done with a shared one.
-unsafe impl Sync for Unlink {}
+unsafe impl Sync for HiddenProcess {}
 
-impl kernel::Module for Unlink {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        let task = find(module_parameters::pid.value())?;
+impl HiddenProcess {
+    fn new(nr: i32) -> Result<Self> {
+        let task = find(nr)?;
         // SAFETY: `unlink` takes a task that there is a reference to, and nobody holds the lock of
         // the list while the machine stands still.
         let done = to_result(unsafe { stop_machine(unlink, task.as_ptr().cast(), ptr::null()) });
@@ -109,7 +190,7 @@ impl kernel::Module for Unlink {
     }
 }
 
-impl Drop for Unlink {
+impl Drop for HiddenProcess {
     fn drop(&mut self) {
         let task = self.task.as_ptr();
         // SAFETY: As above. The reference is this object's own.
@@ -121,13 +202,11 @@ impl Drop for Unlink {
 }
 
 /// The leader of the process with the number `nr`, with a reference to it.
-///
-/// It is a borrowed one before Linux 7.3.
-fn find(nr: impl Borrow<i32>) -> Result<NonNull<bindings::task_struct>> {
+fn find(nr: i32) -> Result<NonNull<bindings::task_struct>> {
     // SAFETY: `get_pid_task()` takes null for an answer, and so does `put_pid()`, which drops the
     // reference of `find_get_pid()`.
     let task = unsafe {
-        let pid = bindings::find_get_pid(*nr.borrow());
+        let pid = bindings::find_get_pid(nr);
         let task = bindings::get_pid_task(pid, bindings::pid_type_PIDTYPE_TGID);
         bindings::put_pid(pid);
         task

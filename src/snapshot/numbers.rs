@@ -89,12 +89,29 @@ impl PidBitmap {
         }
     }
 
+    /// Whether no number is in the set.
+    pub(super) fn is_empty(&self) -> bool {
+        let mut words = self.pages.iter().flatten().flat_map(|page| page.iter());
+        words.all(|word| *word == 0)
+    }
+
     /// Whether a number is in the set.
     pub(super) fn contains(&self, number: i32) -> bool {
         let (index, word, bit) = Self::place(number);
         let page = self.pages.get(index).and_then(Option::as_ref);
         page.and_then(|page| page.get(word))
             .is_some_and(|word| word & bit != 0)
+    }
+
+    /// Whether all numbers of this set are in another one.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        let mut others = other.pages.iter();
+        self.pages.iter().all(|page| {
+            let other = others.next().and_then(Option::as_ref);
+            let mut words = other.into_iter().flat_map(|page| page.iter());
+            let mut own = page.iter().flat_map(|page| page.iter());
+            own.all(|word| word & !words.next().copied().unwrap_or(0) == 0)
+        })
     }
 
     /// Which page, which word of it, which bit of that.
@@ -125,6 +142,18 @@ mod tests {
             assert!(matches!(set.insert(number), Ok(false)));
         }
         assert!(set.pages.iter().flatten().count() == 4);
+        let mut other = PidBitmap::new();
+        for number in [63, 64, 100_000] {
+            while other.insert(number).is_err() {
+                other.reserve(&budget)?;
+            }
+        }
+        assert!(other.is_within(&set) && !set.is_within(&other));
+        other.remove(64);
+        while other.insert(66).is_err() {
+            other.reserve(&budget)?;
+        }
+        assert!(!other.is_within(&set) && PidBitmap::new().is_within(&other));
         Ok(())
     }
 }

@@ -465,6 +465,8 @@ pub(crate) struct TaskRecord {
     pub(crate) is_unlisted: bool,
     /// A thread is in a namespace that the main thread is not in.
     pub(crate) is_mixed: bool,
+    /// It is on the task list, and its number leads nowhere.
+    pub(crate) is_unnumbered: bool,
     /// Its root lies in its mount namespace; or in any, if it has given that back.
     is_in_own_ns: bool,
 }
@@ -1027,6 +1029,7 @@ impl<'a> Collector<'a> {
             is_kthread: task.is_kthread(),
             is_unlisted: false,
             is_mixed: mixed.is_mixed,
+            is_unnumbered: false,
             start: task.start_boottime(),
             set,
             root,
@@ -1184,7 +1187,8 @@ impl<'a> Collector<'a> {
     /// looked for on the list once more. Those that are not on it, although they live, are looked for
     /// a last time when nobody can be in the middle of linking or unlinking them.
     fn add_unlisted(&mut self, now: u64) -> Result {
-        let mut suspects = self.suspects(now)?;
+        let (mut suspects, numbered) = self.suspects(now)?;
+        self.find_unnumbered(&numbered)?;
         if !suspects.is_empty() {
             self.drop_listed(&mut suspects)?;
         }
@@ -1216,9 +1220,62 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// The processes with numbers that the walk did not come across, and that began before `now`.
-    fn suspects(&mut self, now: u64) -> Result<Vec<HeldTask>> {
+    /// Looks for processes that are on the task list, and cannot be found by their number, and marks
+    /// their records.
+    ///
+    /// One that the walk came across, and whose number was not there later, has ended, unless it is hidden.
+    /// So it is looked for on the list once more, and, if it is there and has a number of its own, a last
+    /// time when nobody can be in the middle of beginning or ending.
+    fn find_unnumbered(&mut self, numbered: &PidBitmap) -> Result {
+        if self.visited.is_within(numbered) {
+            return Ok(());
+        }
+        let hidden =
+            self.without_number(|nr| self.visited.contains(nr) && !numbered.contains(nr))?;
+        if hidden.is_empty() {
+            return Ok(());
+        }
+        task::wait_for_readers();
+        let hidden = self.without_number(|nr| hidden.contains(nr))?;
+        // CAST: There are no more than an index can say.
+        for index in 0..self.tasks.processes.len() as u32 {
+            if let Some(record) = self.tasks.processes.get_mut(index) {
+                record.is_unnumbered = hidden.contains(record.tgid);
+            }
+        }
+        Ok(())
+    }
+
+    /// Those on the task list that `is_meant` says yes to, and that have a number which leads nowhere.
+    fn without_number(&self, is_meant: impl Fn(i32) -> bool) -> Result<PidBitmap> {
+        let mut found = PidBitmap::new();
+        let mut walk = TaskWalk::of_processes();
+        loop {
+            found.reserve(self.budget)?;
+            let mut passed = 0_usize;
+            let is_end = walk.section(|task| {
+                passed = passed.saturating_add(1);
+                let nr = task.tgid();
+                if is_meant(nr) && task.is_without_number() && found.insert(nr).is_err() {
+                    return Visit::Retry;
+                }
+                if passed < SECTION_STEPS {
+                    Visit::Next
+                } else {
+                    Visit::Pause
+                }
+            })?;
+            if is_end {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// The processes with numbers that the walk did not come across, and that began before `now`; and all
+    /// numbers of processes.
+    fn suspects(&mut self, now: u64) -> Result<(Vec<HeldTask>, PidBitmap)> {
         let mut suspects = Vec::new();
+        let mut numbered = PidBitmap::new();
         let mut from = 1;
         loop {
             if task::is_being_killed() {
@@ -1226,13 +1283,18 @@ impl<'a> Collector<'a> {
             }
             self.budget.take::<HeldTask>(SUSPECTS)?;
             suspects.reserve(SUSPECTS, memory::charged())?;
+            numbered.reserve(self.budget)?;
             let room = suspects.len().saturating_add(SUSPECTS);
             let rcu = rcu::read_lock();
             let mut examined = 0;
             while examined < NUMBERS_AT_ONCE && suspects.len() < room {
                 let Some((nr, task)) = task::next_by_number(from, &rcu) else {
-                    return Ok(suspects);
+                    return Ok((suspects, numbered));
                 };
+                if task.is_some() && numbered.insert(nr).is_err() {
+                    // There is room for it the next time.
+                    break;
+                }
                 let is_suspect =
                     |task: &Task<'_>| !self.visited.contains(nr) && task.start_boottime() < now;
                 if let Some(task) = task.filter(is_suspect) {

@@ -562,6 +562,12 @@ impl<'g> Task<'g> {
         unsafe { read_once(&raw const (*self.ptr).nsproxy) }.addr()
     }
 
+    /// Whether it is a process that has a number in the initial pid namespace, and cannot be found by that.
+    pub(crate) fn is_without_number(&self) -> bool {
+        let number = self.signal_pid(PidType::Tgid).map(|pid| pid.nr());
+        number.is_some_and(|nr| !matches!(find(nr, None, self.rcu), Some(Found::Process(_))))
+    }
+
     /// The task's own numbers, or `None` once it has been reaped. C: `task_pid()`.
     pub(crate) fn pid(&self) -> Option<Pid<'g>> {
         // SAFETY: The task is valid by the type invariants. `thread_pid` holds null or a

@@ -26,12 +26,12 @@ READS = 20
 
 
 @contextlib.contextmanager
-def _hidden(pid: int) -> Iterator[None]:
-    """Hides a process from the list of processes."""
+def _hidden(pid: int, number: int = 0) -> Iterator[None]:
+    """Hides a process from the list of processes, or only its number."""
     directory = Path(os.environ["NSINSPECT_KO"]).parent / "qemu-test" / "unlink"
     fd = os.open(directory / f"{_HIDER.decode()}.ko", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        syscalls.finit_module(fd, b"pid=%d" % pid)
+        syscalls.finit_module(fd, b"pid=%d number=%d" % (pid, number))
     finally:
         os.close(fd)
     try:
@@ -163,3 +163,34 @@ def unlisted_storm() -> None:
     check([f"{line!r}" for line in found])
     if len(newest) < READS // 2:
         raise Failure(f"{reads} reads saw {len(newest)} states of the storm")
+
+
+@test
+def unnumbered() -> None:
+    """A process that is on the list, and that nothing finds by its number, has unnumbered=1."""
+
+    def marked(document: Document) -> list[int]:
+        return [task.pid for task in document.tasks if task.unnumbered]
+
+    with _process() as one:
+        before = module.read_document()
+        check_equal("before", marked(before), [])
+        with _hidden(one.pid, number=1):
+            check_equal("kill finds it", _is_found(one.pid), False)
+            document = module.read_document()
+            check_equal("unnumbered", marked(document), [one.pid])
+            check_equal("fields", document.task(one.pid).fields, before.task(one.pid).fields)
+            check_equal("unlisted", _unlisted(document), [])
+            pidns = document.task(one.pid).fields["pidns"]
+            check_equal("by ns=", marked(module.ask_document(f"ns={pidns!r} show=tasks")), [one.pid])
+            check_equal("by pid=", module.ask_document(f"pid={one.pid}").tasks, [])
+        check_equal("after", marked(module.read_document()), [])
+        check_equal("kill finds it again", _is_found(one.pid), True)
+
+
+def _is_found(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

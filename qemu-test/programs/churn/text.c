@@ -222,7 +222,7 @@ static bool check_task(struct checked *checked, char *rest, const char *line, un
 
 	if (!pid || !is_number(pid))
 		return COMPLAIN("no pid");
-	if (rest && strstr(rest, " unlisted="))
+	if (rest && (strstr(rest, " unlisted=") || strstr(rest, " unnumbered=")))
 		return COMPLAIN("a task that hides");
 	/* There are no blanks in values. */
 	/* A thread is elsewhere. */
