@@ -356,6 +356,13 @@ mod tests {
             ..Show::NOTHING
         });
         assert!(is("show=threads,tasks", Query { show, ..all }));
+        let show = Some(Show {
+            mounts: true,
+            holds: true,
+            originals: true,
+            ..Show::NOTHING
+        });
+        assert!(is("show=originals,holds,mounts", Query { show, ..all }));
     }
 
     #[test]

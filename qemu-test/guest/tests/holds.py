@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import resource
+import stat
+import subprocess
 import time
 from dataclasses import dataclass
 
@@ -16,9 +19,10 @@ import module
 import nsfs
 import procfs
 import syscalls
+from compare import consistency
 from format1 import Document, Hold
 from holders import Internal, Seen
-from runner import Failure, check, check_equal, tell, test
+from runner import Failure, Skip, check, check_equal, tell, test
 from specimens import holders as specimens
 from specimens.holders import PLACE, World
 from tests import scene
@@ -26,7 +30,7 @@ from zoo import end, spawn
 
 EVERYTHING = "show=ns,tasks,mounts,holds"
 
-_BY_PROCESS = ("fd", "cwd", "root", "exe", "map")
+_LOOP_CTL_GET_FREE = 0x4C82
 
 
 @dataclass(frozen=True)
@@ -340,6 +344,95 @@ def holds_devices_by_mounts() -> None:
     check_equal(
         "mounts", got, [(m.info.device, m.namespace, m.id) for m in taken.document.mounts]
     )
+
+
+@test
+def holds_of_children() -> None:
+    """Each process whose children will be in another namespace than it is in keeps that."""
+    taken = _taken()
+    wanted = set()
+    for task in taken.document.tasks:
+        for key, own in (("pid_for_children", "pidns"), ("time_for_children", "timens")):
+            if task.fields[key] not in (None, task.fields[own]) and task.via is None:
+                wanted.add((task.fields[key], task.pid))
+    holds = {
+        (hold.held, hold.fields["pid"]) for hold in _of(taken.document, "for_children") if hold.tid is None
+    }
+    check_equal("holds", sorted(map(str, holds)), sorted(map(str, wanted)))
+    check_equal("there are some", len(wanted) > 2, True)
+
+
+@test
+def holds_of_threads() -> None:
+    """Each namespace that only a thread of a process is in is kept by that thread."""
+    taken = scene.take()
+    odd = taken.zoo["odd threads"]
+    main = taken.everything.task(odd.pid).fields
+    wanted = set()
+    for thread in taken.everything.threads:
+        if thread.fields["tgid"] == odd.pid:
+            wanted |= {
+                (thread.fields[key], thread.tid)
+                for key in consistency.MEMBERSHIP.values()
+                if thread.fields[key] != main[key]
+            }
+    answer = module.ask_document(f"pid={odd.pid} show=holds")
+    holds = {(hold.held, hold.tid) for hold in answer.holds if hold.by == "thread"}
+    check_equal("holds", sorted(map(str, holds)), sorted(map(str, wanted)))
+
+
+@test
+def holds_by_hidden_file_systems() -> None:
+    """A procfs that only a descriptor leads to keeps its pid namespace."""
+
+    def arrange() -> int:
+        specimens.mounts.private_namespace()
+        os.mkdir(PLACE)
+        syscalls.mount(b"proc", PLACE, b"proc")
+        fd = os.open(PLACE, os.O_RDONLY)
+        syscalls.umount(PLACE, syscalls.MNT_DETACH)
+        return fd
+
+    specimen = spawn(arrange)
+    try:
+        inum = os.stat("/proc/self/ns/pid").st_ino
+        answer = module.ask_document(f"ns={inum} show=holds")
+        own = [hold.fields for hold in answer.holds if hold.fields.get("pid") == specimen.pid]
+        check_equal("holds", [(one["fd"], one["at"], one["keeps"]) for one in own], [(specimen.report, "detached", 1)])
+    finally:
+        end(specimen)
+
+
+@test
+def holds_block_devices() -> None:
+    """Who has a block device open by its special file keeps that device."""
+    subprocess.run(["modprobe", "--quiet", "loop"], check=False)
+    with contextlib.suppress(FileNotFoundError), open("/dev/loop-control", "rb") as control:
+        fcntl.ioctl(control, _LOOP_CTL_GET_FREE)
+    names = sorted(os.listdir("/sys/block"))
+    if not names:
+        raise Skip("this kernel has no block device")
+    with open(f"/sys/block/{names[0]}/dev", encoding="ascii") as file:
+        major, minor = map(int, file.read().split(":"))
+    path = b"/tmp/block device"
+
+    def arrange() -> int:
+        os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(major, minor))
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        os.unlink(path)
+        return fd
+
+    specimen = spawn(arrange)
+    try:
+        answer = module.ask_document(f"dev={major}:{minor} show=holds")
+        found = [
+            (hold.fields["pid"], hold.fields["fd"], hold.fields["path"])
+            for hold in answer.holds
+            if hold.by == "blockdev"
+        ]
+        check_equal("holds", found, [(specimen.pid, specimen.report, path + b"//deleted")])
+    finally:
+        end(specimen)
 
 
 @test
