@@ -384,6 +384,7 @@ def holds_of_threads() -> None:
 @test
 def holds_by_hidden_file_systems() -> None:
     """A procfs that only a descriptor leads to keeps its pid namespace."""
+    module.ensure_loaded()
 
     def arrange() -> int:
         specimens.mounts.private_namespace()
@@ -406,6 +407,7 @@ def holds_by_hidden_file_systems() -> None:
 @test
 def holds_block_devices() -> None:
     """Who has a block device open by its special file keeps that device."""
+    module.ensure_loaded()
     subprocess.run(["modprobe", "--quiet", "loop"], check=False)
     with contextlib.suppress(FileNotFoundError), open("/dev/loop-control", "rb") as control:
         fcntl.ioctl(control, _LOOP_CTL_GET_FREE)
@@ -414,7 +416,7 @@ def holds_block_devices() -> None:
         raise Skip("this kernel has no block device")
     with open(f"/sys/block/{names[0]}/dev", encoding="ascii") as file:
         major, minor = map(int, file.read().split(":"))
-    path = b"/tmp/block device"
+    path = b"/dev/a block device"
 
     def arrange() -> int:
         os.mknod(path, stat.S_IFBLK | 0o600, os.makedev(major, minor))
@@ -454,6 +456,7 @@ def holds_unknown() -> None:
 @test
 def holds_dying() -> None:
     """A pid namespace that does not die: the zombie in it, and who does not wait for that."""
+    module.ensure_loaded()
     with specimens.world() as world:
         inum, first, second = world.reports["dying"]
         answer = module.ask_document(f"ns={inum} show=ns,tasks,holds")
@@ -469,6 +472,7 @@ def holds_dying() -> None:
 @test
 def holds_lazily_unmounted() -> None:
     """What keeps a file system busy that was unmounted lazily: all reasons, before and after."""
+    module.ensure_loaded()
     with specimens.world() as world:
         query = "dev=%d:%d show=mounts,holds" % world.device
         wanted = {
@@ -525,6 +529,7 @@ def _unmount(pid: int) -> None:
 @test
 def holds_trees() -> None:
     """A tree of mounts that only a descriptor leads to keeps the devices of all of them."""
+    module.ensure_loaded()
     specimen = spawn(specimens.tree_with_mounts)
     try:
         outer, inner = map(holders.device_numbers, specimen.report)
@@ -542,6 +547,7 @@ def holds_trees() -> None:
 @test
 def holds_queries() -> None:
     """pid=, ns= and kind= keep of all holds those that they are about."""
+    module.ensure_loaded()
     with specimens.world() as world:
         everything = module.ask_document("show=holds")
         for name in ("fd", "map", "own table", "socket"):
@@ -577,6 +583,7 @@ def _has_ended(key: tuple[object, ...]) -> bool:
 @test
 def holds_anonymous_directory() -> None:
     """A working directory in a tree that only a descriptor has is in no mount namespace."""
+    module.ensure_loaded()
 
     def arrange() -> None:
         os.fchdir(specimens.open_tree(b"/"))
@@ -595,6 +602,7 @@ _SPARSE = 100_000
 @test
 def holds_sparse() -> None:
     """A table of descriptors with great gaps is told whole, and the gaps take no time."""
+    module.ensure_loaded()
 
     def arrange() -> list[int]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (_SPARSE + 1, _SPARSE + 1))
@@ -616,6 +624,7 @@ def holds_sparse() -> None:
 @test
 def holds_many() -> None:
     """Many descriptors of one process are told, each once and in order."""
+    module.ensure_loaded()
     number = 20_000
 
     def arrange() -> None:
@@ -643,6 +652,7 @@ def holds_many() -> None:
 @test
 def holds_keep_nothing() -> None:
     """A file system that was looked at can be unmounted at once, and a file that was closed is closed."""
+    module.ensure_loaded()
 
     def arrange() -> int:
         specimens.mounts.private_namespace()
@@ -660,6 +670,7 @@ def holds_keep_nothing() -> None:
 @test
 def holds_credentials() -> None:
     """A file that was opened in another user namespace keeps that."""
+    module.ensure_loaded()
 
     def arrange() -> tuple[int, int]:
         reader, writer = os.pipe()
@@ -689,6 +700,7 @@ def holds_credentials() -> None:
 @test
 def holds_of_itself() -> None:
     """A reader sees the file that it reads."""
+    module.ensure_loaded()
     with open(module.PROC_FILE, "r+b", buffering=0) as file:
         file.write(b"pid=%d show=holds" % int(os.readlink("/proc/self")))
         text = file.readall() or b""

@@ -194,6 +194,7 @@ COPIES = 5
 @test
 def mounts_copies() -> None:
     """dev= tells which mounts are copies that came by propagation or with a namespace; others are made."""
+    module.ensure_loaded()
     point, beside = mounts.BASE + b"/copied", mounts.BASE + b"/beside"
 
     def arrange() -> tuple[int, tuple[int, int], list[int]]:

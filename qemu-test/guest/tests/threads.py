@@ -172,6 +172,7 @@ def threads_mixed() -> None:
 @test
 def threads_mixed_among_many() -> None:
     """One thread of hundreds that is elsewhere is counted in its namespace, and leads ns= to its process."""
+    module.ensure_loaded()
 
     def arrange() -> int:
         inums = []

@@ -168,6 +168,7 @@ def unlisted_storm() -> None:
 @test
 def unnumbered() -> None:
     """A process that is on the list, and that nothing finds by its number, has unnumbered=1."""
+    module.ensure_loaded()
 
     def marked(document: Document) -> list[int]:
         return [task.pid for task in document.tasks if task.unnumbered]
