@@ -8,6 +8,7 @@ import errno
 import mmap
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 
@@ -238,10 +239,24 @@ def _little_kept_back() -> Iterator[None]:
 
 
 def _hold_nearly_all() -> None:
-    """Has all memory but a little, for good; whoever looks for somebody to kill, finds this one."""
+    """Has all memory but a little, for good; whoever looks for somebody to kill, finds this one.
+
+    What others give back later, such as mounts of a test before, whose memory the kernel frees in its own time, it
+    takes as well.
+    """
     _write("/proc/self/oom_score_adj", "1000")
-    while (left := _available() - _LEFT) > 0:
-        _hold(max(left // 2, mmap.PAGESIZE))
+
+    def fill() -> None:
+        while (left := _available() - _LEFT) > 0:
+            _hold(max(left // 2, mmap.PAGESIZE))
+
+    def keep_filling() -> None:
+        while True:
+            fill()
+            time.sleep(0.01)
+
+    fill()
+    threading.Thread(target=keep_filling, daemon=True).start()
 
 
 def _killed() -> int:
