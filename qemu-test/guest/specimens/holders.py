@@ -57,6 +57,9 @@ def by_mapping() -> None:
     """A file that is mapped twice, and open no more."""
     with open(PLACE + b"/file", "r+b") as file:
         _kept.append(mmap.mmap(file.fileno(), 4096))
+        # Another one in between, so that they are no neighbours.
+        with open(PROGRAM, "rb") as other:
+            _kept.append(mmap.mmap(other.fileno(), 4096, prot=mmap.PROT_READ))
         _kept.append(mmap.mmap(file.fileno(), 4096, offset=4096, prot=mmap.PROT_READ))
 
 

@@ -182,7 +182,10 @@ def threads_mixed_among_many() -> None:
             inums.append(os.stat("/proc/thread-self/ns/uts").st_ino)
 
         processes.start_threads(MANY)
-        holders.in_thread(leave)
+        tid = holders.in_thread(leave)
+        # Two are there, of one process.
+        fd = os.open(f"/proc/self/task/{tid}/ns/uts", os.O_RDONLY)
+        holders.in_thread(lambda: syscalls.setns(fd, syscalls.CLONE_NEWUTS))
         processes.start_threads(3)
         return inums[0]
 
