@@ -289,23 +289,27 @@ impl MountFilter {
 
     /// As [`MountFilter::keeps`], of a mount that may be in no mount namespace.
     pub(super) fn keeps_node(&self, mount: &MountNode<'_>) -> bool {
-        let is_on = |dev: Device| mount.device() == (dev.major, dev.minor);
-        self.id.is_none_or(|id| mount.id() == id) && self.dev.is_none_or(is_on)
+        self.id.is_none_or(|id| mount.id() == id) && self.is_on(|| mount.device())
     }
 
     /// Whether it keeps what is said of a device, and not of one mount.
     pub(super) fn keeps_device(&self, major: u32, minor: u32) -> bool {
-        let is_it = |dev: Device| (dev.major, dev.minor) == (major, minor);
-        self.id.is_none() && self.dev.is_none_or(is_it)
+        self.id.is_none() && self.is_on(|| (major, minor))
     }
 
     /// Whether it keeps a mount.
     pub(super) fn keeps(&self, mount: &Mount<'_>) -> bool {
-        let is_on = |dev: Device| mount.device() == (dev.major, dev.minor);
         let leads_to = |ns| mount.namespaces().iter().flatten().any(|fs| fs.ns == ns);
         self.id.is_none_or(|id| mount.id() == id)
-            && self.dev.is_none_or(is_on)
+            && self.is_on(|| mount.device())
             && self.leads_to.is_none_or(leads_to)
+    }
+
+    /// Whether it is for what is on this device, which is asked for if it matters.
+    #[inline(always)]
+    fn is_on(&self, device: impl FnOnce() -> (u32, u32)) -> bool {
+        self.dev
+            .is_none_or(|dev| device() == (dev.major, dev.minor))
     }
 }
 

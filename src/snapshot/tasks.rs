@@ -1230,13 +1230,15 @@ impl<'a> Collector<'a> {
         if self.visited.is_within(numbered) {
             return Ok(());
         }
-        let hidden =
-            self.without_number(|nr| self.visited.contains(nr) && !numbered.contains(nr))?;
+        let visited = &self.visited;
+        let is_missing = |nr: i32| visited.contains(nr) && !numbered.contains(nr);
+        let hidden = self.listed(|task| is_missing(task.tgid()) && task.is_without_number())?;
         if hidden.is_empty() {
             return Ok(());
         }
         task::wait_for_readers();
-        let hidden = self.without_number(|nr| hidden.contains(nr))?;
+        let hidden =
+            self.listed(|task| hidden.contains(task.tgid()) && task.is_without_number())?;
         // CAST: There are no more than an index can say.
         for index in 0..self.tasks.processes.len() as u32 {
             if let Some(record) = self.tasks.processes.get_mut(index) {
@@ -1246,8 +1248,8 @@ impl<'a> Collector<'a> {
         Ok(())
     }
 
-    /// Those on the task list that `is_meant` says yes to, and that have a number which leads nowhere.
-    fn without_number(&self, is_meant: impl Fn(i32) -> bool) -> Result<PidBitmap> {
+    /// The numbers of those on the task list that `is_meant` says yes to.
+    fn listed(&self, is_meant: impl Fn(&Task<'_>) -> bool) -> Result<PidBitmap> {
         let mut found = PidBitmap::new();
         let mut walk = TaskWalk::of_processes();
         loop {
@@ -1255,8 +1257,7 @@ impl<'a> Collector<'a> {
             let mut passed = 0_usize;
             let is_end = walk.section(|task| {
                 passed = passed.saturating_add(1);
-                let nr = task.tgid();
-                if is_meant(nr) && task.is_without_number() && found.insert(nr).is_err() {
+                if is_meant(task) && found.insert(task.tgid()).is_err() {
                     return Visit::Retry;
                 }
                 if passed < SECTION_STEPS {
@@ -1309,23 +1310,7 @@ impl<'a> Collector<'a> {
 
     /// Walks the task list, and drops those that are on it, and those that have been reaped.
     fn drop_listed(&mut self, suspects: &mut Vec<HeldTask>) -> Result {
-        let mut listed = PidBitmap::new();
-        let mut walk = TaskWalk::of_processes();
-        loop {
-            listed.reserve(self.budget)?;
-            let mut passed = 0_usize;
-            let is_end = walk.section(|task| {
-                passed = passed.saturating_add(1);
-                match listed.insert(task.tgid()) {
-                    Ok(_) if passed < SECTION_STEPS => Visit::Next,
-                    Ok(_) => Visit::Pause,
-                    Err(CapacityExceeded) => Visit::Retry,
-                }
-            })?;
-            if is_end {
-                break;
-            }
-        }
+        let listed = self.listed(|_| true)?;
         suspects.retain(|suspect| !listed.contains(suspect.tgid()) && suspect.is_listed_by_right());
         Ok(())
     }
@@ -1609,25 +1594,23 @@ impl Tasks {
     /// `ENOMEM`; `EFBIG`.
     pub(super) fn count(&mut self, only: Option<NsId>, budget: &Budget) -> Result {
         let is_counted = |ns: &NsId| only.is_none_or(|only| only == *ns);
+        let counts = &mut self.counts;
+        let mut add = |ns: NsId, tasks: u32| -> Result {
+            let ns = ns.id();
+            let index = counts.find_or_add(ns, budget, || Count { ns, tasks: 0 })?;
+            if let Some(count) = counts.items_mut().get_mut(index) {
+                count.tasks = count.tasks.saturating_add(tasks);
+            }
+            Ok(())
+        };
         for set in self.sets.items().iter() {
             for ns in set.set.own().into_iter().flatten().filter(is_counted) {
-                let ns = ns.id();
-                let index = self
-                    .counts
-                    .find_or_add(ns, budget, || Count { ns, tasks: 0 })?;
-                if let Some(count) = self.counts.items_mut().get_mut(index) {
-                    count.tasks = count.tasks.saturating_add(set.tasks);
-                }
+                add(ns, set.tasks)?;
             }
         }
-        let elsewhere = self.elsewhere.items().iter();
-        for Elsewhere { ns, processes, .. } in elsewhere.filter(|one| is_counted(&one.ns)) {
-            let ns = ns.id();
-            let index = self
-                .counts
-                .find_or_add(ns, budget, || Count { ns, tasks: 0 })?;
-            if let Some(count) = self.counts.items_mut().get_mut(index) {
-                count.tasks = count.tasks.saturating_add(*processes);
+        for one in self.elsewhere.items().iter() {
+            if is_counted(&one.ns) {
+                add(one.ns, one.processes)?;
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! What processes keep: namespaces and mounts, by descriptors, directories, programs and mapped files.
 //!
 //! Each table of descriptors is read once, whoever shares it; each part of what a process has in a section
-//! of its own. Nothing is held between two sections but the task, and the mapped files of one section.
+//! of its own. Nothing is held between two sections but the task.
 
 #![deny(unsafe_code)]
 

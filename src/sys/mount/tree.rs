@@ -13,7 +13,11 @@ use super::{
         namespace::MntNamespace,
         path::Place, //
     },
-    current_mnt_ns, root_of, Mount, MountOps, NamespaceSem,
+    current_mnt_ns,
+    root_of,
+    Mount,
+    MountOps,
+    NamespaceSem, //
 };
 use core::{
     mem::offset_of,
