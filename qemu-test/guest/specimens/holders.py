@@ -184,12 +184,13 @@ def dying_namespace() -> tuple[int, int, int]:
     inum = os.stat(f"/proc/{first.pid}/ns/pid").st_ino
     second = os.fork()
     if second == 0:
-        os._exit(0)
-    # It has ended then, and is not waited for.
-    os.waitid(os.P_PID, second, os.WEXITED | os.WNOWAIT)
+        while True:
+            signal.pause()
     syscalls.setns(home, CLONE_NEWPID)
     os.close(home)
-    os.kill(first.pid, 9)
+    os.kill(first.pid, signal.SIGKILL)
+    # The kernel kills it once the namespace takes no more processes. It is left as a zombie.
+    os.waitid(os.P_PID, second, os.WEXITED | os.WNOWAIT)
     return inum, first.pid, second
 
 
