@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be typed: commands and their options. Help, man pages and completions come from here.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Shows how processes, namespaces and mounts of this machine hang together.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nsinspect",
+    version,
+    about = "Shows how processes, namespaces, containers and mounts of a machine hang together",
+    long_about = "Shows how processes, namespaces, containers and mounts of a machine hang together, from the kernel's own \
+                  structures, which the module nsinspect shows in /proc/nsinspect.\n\n\
+                  Without a command it says in ten lines what is here.",
+    after_help = "Exit status: 0 done; 1 not there, or something was found (verify); 2 usage; 3 no source; 4 the text is cut short, or of \
+                  a format that is not known.",
+    after_long_help = "WHAT, where a command takes it, is what you have at hand:\n\n  \
+        4711               a process, by its number on the host\n  \
+        7@web              the process that is number 7 in the container web\n  \
+        4026532280         a namespace, by its inode number; also pid:[4026532280]\n  \
+        /proc/1/ns/mnt     a namespace, by a file of it; also /run/netns/x\n  \
+        web                a container, pod or unit, by its name or the beginning of its id\n  \
+        dev:8:1            a device; also /dev/sda1\n  \
+        /mnt/data          what is mounted there\n  \
+        comm:nginx         processes, by their name\n\n\
+        What means two things is an error that lists both.\n\n\
+        Exit status: 0 done; 1 not there, or something was found (verify); 2 usage; 3 no source; 4 the text is cut short, or of a \
+        format that is not known.\n\n\
+        Files: /proc/nsinspect. Environment: NO_COLOR, CLICOLOR_FORCE."
+)]
+pub struct Args {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+    /// What to do; without one, the summary.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of all commands.
+#[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Source and colour")]
+pub struct Common {
+    /// Read a saved text instead of /proc/nsinspect; - is standard input
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["source", "load"])]
+    pub from: Option<PathBuf>,
+    /// Where to look: the module, or procfs and system calls, which know less
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "SOURCE",
+        conflicts_with = "load"
+    )]
+    pub source: Option<SourceKind>,
+    /// Load the module first, if it is not loaded; that taints the kernel
+    #[arg(long, global = true)]
+    pub load: bool,
+    /// Look below DIR for the files that name containers and users: where the disk of the machine of a saved text is
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// Cut lines to so many columns; 0: cut nothing [default: as wide as the terminal]
+    #[arg(long, global = true, value_name = "COLUMNS")]
+    pub width: Option<usize>,
+}
+
+/// Where to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SourceKind {
+    /// /proc/nsinspect
+    Module,
+    /// /proc, listns(), listmount(), statmount()
+    Procfs,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// Options of commands that show rows.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Output")]
+pub struct Listing {
+    /// Show these columns: A,B; or +A for this one besides the usual
+    #[arg(short, long, value_name = "COLUMNS", allow_hyphen_values = true)]
+    pub output: Option<String>,
+    /// Say which columns there are, where the text has each, and what it means
+    #[arg(short = 'H', long)]
+    pub list_columns: bool,
+    /// No headings
+    #[arg(short, long = "noheadings")]
+    pub noheadings: bool,
+    /// One blank between columns, and none inside of them
+    #[arg(short, long)]
+    pub raw: bool,
+    /// One JSON document
+    #[arg(short = 'J', long, conflicts_with_all = ["raw", "jsonl"])]
+    pub json: bool,
+    /// A JSON document for each row
+    #[arg(long, conflicts_with = "raw")]
+    pub jsonl: bool,
+    /// Show the rows for which this holds: 'NPROCS > 1 and TYPE == "mnt"'
+    #[arg(short = 'Q', long, value_name = "EXPR")]
+    pub filter: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Containers, units and jails, and which namespaces they share with the host
+    Containers(Containers),
+    /// Processes, with their numbers inside and outside
+    Ps(Ps),
+    /// Namespaces: who is in them, and what keeps them
+    Ns(Ns),
+    /// Mounts of any mount namespace
+    Mounts(Mounts),
+    /// A process's number at every level: 4711, or 7@web
+    Pid(Pid),
+    /// Who keeps a device, a mount or a namespace busy
+    Holders(Holders),
+    /// Draws the kernel's structures behind a process or namespace
+    Explain(Explain),
+    /// Saves the text, for --from
+    Save(Save),
+    /// Compares the module's text with what else this machine tells
+    Verify(Verify),
+    /// Prints completions for a shell
+    Completions(Completions),
+}
+
+#[derive(Debug, ClapArgs)]
+#[allow(missing_docs)]
+pub struct Containers {
+    /// Only these containers
+    #[arg(value_name = "WHAT")]
+    pub what: Vec<String>,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+#[derive(Debug, ClapArgs)]
+#[allow(missing_docs)]
+pub struct Ps {
+    /// Only processes of these: a pid, a container, a namespace, comm:NAME …
+    #[arg(value_name = "WHAT")]
+    pub what: Vec<String>,
+    /// Draw a tree: of parents and children, or of pid namespaces
+    #[arg(short, long, value_enum, value_name = "KIND", num_args = 0..=1, require_equals = true, default_missing_value = "process")]
+    pub tree: Option<PsTree>,
+    /// Show threads, too
+    #[arg(long)]
+    pub threads: bool,
+    /// Show threads of the kernel, too
+    #[arg(short, long)]
+    pub kthreads: bool,
+    /// Only processes that are on the kernel's list but not found by number, or the other way round
+    #[arg(long)]
+    pub hidden: bool,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+/// What a tree of processes is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PsTree {
+    /// Parents and children
+    Process,
+    /// Pid namespaces: their first processes, and who else is in them
+    Pidns,
+}
+
+#[derive(Debug, ClapArgs)]
+#[allow(missing_docs)]
+pub struct Ns {
+    /// Only these namespaces; of a process or container, those that it is in
+    #[arg(value_name = "WHAT")]
+    pub what: Vec<String>,
+    /// Only this type
+    #[arg(short = 't', long = "type", value_name = "TYPE", value_parser = ["mnt", "uts", "ipc", "pid", "net", "cgroup", "user", "time"])]
+    pub ns_type: Option<String>,
+    /// Draw a tree: of parents, or of owners
+    #[arg(long, value_enum, value_name = "KIND", num_args = 0..=1, require_equals = true, default_missing_value = "owner")]
+    pub tree: Option<NsTree>,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+/// What a tree of namespaces is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NsTree {
+    /// Pid and user namespaces below the one around them
+    Parent,
+    /// All below the user namespace that owns them
+    Owner,
+}
+
+#[derive(Debug, ClapArgs)]
+#[allow(missing_docs)]
+pub struct Mounts {
+    /// Of these mount namespaces, containers or processes [default: the host's]
+    #[arg(value_name = "WHAT")]
+    pub what: Vec<String>,
+    /// Draw a tree
+    #[arg(short, long)]
+    pub tree: bool,
+    /// Of all mount namespaces
+    #[arg(short = 'A', long)]
+    pub all: bool,
+    /// Only of this device: 8:1, /dev/sda1
+    #[arg(long, value_name = "DEVICE")]
+    pub dev: Option<String>,
+    /// Only at or below this path
+    #[arg(long, value_name = "PATH")]
+    pub under: Option<String>,
+    /// What A has and B has not, and the other way round
+    #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["what", "all", "peers"])]
+    pub compare: Option<Vec<String>>,
+    /// Peer groups: who gets whose mounts, over all namespaces
+    #[arg(long, conflicts_with = "tree")]
+    pub peers: bool,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+#[derive(Debug, ClapArgs)]
+#[allow(missing_docs)]
+pub struct Pid {
+    /// A number on the host, or NUMBER@WHERE: a container, a namespace, or a process whose namespace is meant
+    #[arg(
+        value_name = "NUMBER[@WHERE]",
+        required_unless_present = "list_columns"
+    )]
+    pub number: Option<String>,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+#[derive(Debug, ClapArgs)]
+#[allow(missing_docs)]
+pub struct Holders {
+    /// A device, a mount point, a directory, a namespace …
+    #[arg(value_name = "WHAT", required_unless_present = "list_columns")]
+    pub what: Option<String>,
+    #[command(flatten)]
+    pub listing: Listing,
+}
+
+#[derive(Debug, ClapArgs)]
+#[allow(missing_docs)]
+pub struct Explain {
+    /// A process or a namespace
+    #[arg(value_name = "WHAT")]
+    pub what: String,
+    /// As a graph for Graphviz
+    #[arg(long, conflicts_with = "svg")]
+    pub dot: bool,
+    /// As a picture
+    #[arg(long)]
+    pub svg: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[allow(missing_docs)]
+pub struct Save {
+    /// Where to; - is standard output
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// With all threads
+    #[arg(long)]
+    pub threads: bool,
+    /// With everything that holds something
+    #[arg(long)]
+    pub holds: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[allow(missing_docs)]
+pub struct Verify {
+    /// Say every fact that was compared
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// One JSON document
+    #[arg(short = 'J', long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[allow(missing_docs)]
+pub struct Completions {
+    /// For which shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Shells that completions are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `containers`
+
+use super::Failure;
+use crate::args::{Common, Containers};
+use std::io::Write;
+pub(super) fn run(
+    _common: &Common,
+    _args: &Containers,
+    _out: &mut dyn Write,
+) -> Result<u8, Failure> {
+    Err(Failure::Usage("this command is not there yet".to_string()))
+}

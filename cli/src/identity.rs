@@ -1,0 +1,633 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who a process belongs to: a container, a pod, a unit of systemd, or a jail that nobody has named.
+//!
+//! The kernel knows no containers. What runs one puts it into a cgroup with a telling name, so the cgroup's path says
+//! who it is ([`of_cgroup`]); where it does not, the namespaces that a process shares with no host tell it apart.
+//! [`Containers::find`] does both for a whole picture. Names that people know come from files that the runtimes leave
+//! ([`names`]); no daemon is asked.
+
+use std::collections::HashMap;
+
+use crate::system::System;
+use crate::text::{Inum, NsType, Task};
+
+pub mod names;
+
+pub use names::Names;
+
+/// What a cgroup's path says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// What runs it.
+    pub runtime: Runtime,
+    /// The runtime's own id: 64 hexadecimal digits, or a name.
+    pub id: String,
+    /// The UID of the Kubernetes pod that it is in.
+    pub pod_uid: Option<String>,
+}
+
+/// What runs a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Runtime {
+    Docker,
+    Containerd,
+    Crio,
+    Podman,
+    Nerdctl,
+    /// A container of a pod, by whichever runtime.
+    Kubernetes,
+    Nspawn,
+    Machine,
+    Lxc,
+    /// What the state files of crun or runc name, and no manager does.
+    Oci,
+    /// A unit of systemd.
+    Systemd,
+    /// Namespaces of its own, by whomever.
+    Jail,
+}
+
+impl Runtime {
+    /// Its name, as the command shows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Containerd => "containerd",
+            Self::Crio => "cri-o",
+            Self::Podman => "podman",
+            Self::Nerdctl => "nerdctl",
+            Self::Kubernetes => "kubernetes",
+            Self::Nspawn => "nspawn",
+            Self::Machine => "machined",
+            Self::Lxc => "lxc",
+            Self::Oci => "oci",
+            Self::Systemd => "systemd",
+            Self::Jail => "jail",
+        }
+    }
+
+    /// Whether it runs containers; units and jails are something else.
+    pub const fn is_container(self) -> bool {
+        !matches!(self, Self::Systemd | Self::Jail)
+    }
+}
+
+/// Whether this is the id of a container: 64 hexadecimal digits.
+fn is_id(text: &str) -> bool {
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Reads a cgroup's path from the innermost component outwards: a container's, or else a unit's.
+pub fn of_cgroup(path: &str) -> Option<Identity> {
+    let parts: Vec<&str> = path
+        .trim_end_matches("//deleted")
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .collect();
+    let found = (0..parts.len())
+        .rev()
+        .find_map(|at| container_at(&parts, at));
+    if let Some((runtime, id)) = found {
+        return Some(Identity {
+            runtime,
+            id,
+            pod_uid: pod_uid(&parts),
+        });
+    }
+    let unit = parts
+        .iter()
+        .rev()
+        .find(|part| part.ends_with(".service") || part.ends_with(".scope"))?;
+    Some(Identity {
+        runtime: Runtime::Systemd,
+        id: (*unit).to_string(),
+        pod_uid: None,
+    })
+}
+
+fn container_at(parts: &[&str], at: usize) -> Option<(Runtime, String)> {
+    let part = parts[at];
+    let above = at.checked_sub(1).map(|at| parts[at]);
+    if let Some(scope) = part.strip_suffix(".scope") {
+        for (prefix, runtime) in [
+            ("docker-", Runtime::Docker),
+            ("cri-containerd-", Runtime::Containerd),
+            ("crio-", Runtime::Crio),
+            ("libpod-", Runtime::Podman),
+        ] {
+            if let Some(id) = scope.strip_prefix(prefix).filter(|id| is_id(id)) {
+                return Some((runtime, id.to_string()));
+            }
+        }
+        if let Some(id) = scope.strip_prefix("nerdctl-").filter(|id| !id.is_empty()) {
+            return Some((Runtime::Nerdctl, id.to_string()));
+        }
+        if let Some(name) = scope
+            .strip_prefix("machine-")
+            .filter(|name| !name.is_empty())
+        {
+            return Some((Runtime::Machine, unescape_unit(name)));
+        }
+    }
+    if let Some(name) = part
+        .strip_prefix("systemd-nspawn@")
+        .and_then(|name| name.strip_suffix(".service"))
+    {
+        return Some((Runtime::Nspawn, unescape_unit(name)));
+    }
+    if let Some(name) = part
+        .strip_prefix("lxc.payload.")
+        .filter(|name| !name.is_empty())
+    {
+        return Some((Runtime::Lxc, name.to_string()));
+    }
+    if let Some(id) = part
+        .rsplit_once(":cri-containerd:")
+        .map(|(_, id)| id)
+        .filter(|id| is_id(id))
+    {
+        return Some((Runtime::Containerd, id.to_string()));
+    }
+    match above {
+        Some("docker") if is_id(part) => Some((Runtime::Docker, part.to_string())),
+        Some("lxc") => Some((Runtime::Lxc, part.to_string())),
+        Some("libpod_parent") => part
+            .strip_prefix("libpod-")
+            .filter(|id| is_id(id))
+            .map(|id| (Runtime::Podman, id.to_string())),
+        // Rootless podman with cgroupfs.
+        Some("user.slice") if at > 1 && is_id(part) => Some((Runtime::Podman, part.to_string())),
+        Some(above) if is_id(part) && pod_of(above).is_some() => {
+            Some((Runtime::Kubernetes, part.to_string()))
+        }
+        _ => None,
+    }
+}
+
+/// The pod that a component names: `pod<UID>`, `kubepods…-pod<UID>.slice`.
+fn pod_of(part: &str) -> Option<String> {
+    let uid = match part.strip_prefix("pod") {
+        Some(uid) => uid.to_string(),
+        None => {
+            let slice = part
+                .strip_suffix(".slice")
+                .filter(|slice| slice.starts_with("kubepods"))?;
+            slice.rsplit_once("-pod")?.1.replace('_', "-")
+        }
+    };
+    let is_uid = uid.len() >= 32
+        && uid
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_uid.then_some(uid)
+}
+
+/// The pod that one of the components names; podman's pods have an id.
+fn pod_uid(parts: &[&str]) -> Option<String> {
+    parts.iter().rev().find_map(|part| {
+        let podman = part
+            .strip_prefix("machine-libpod_pod_")
+            .and_then(|rest| rest.strip_suffix(".slice"));
+        pod_of(part).or_else(|| podman.filter(|id| is_id(id)).map(|id| id[..12].to_string()))
+    })
+}
+
+/// Undoes the escapes of systemd's unit names: `\x2d` is a dash.
+fn unescape_unit(name: &str) -> String {
+    let mut parts = name.split("\\x");
+    let mut out = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part
+            .get(..2)
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
+        {
+            Some(byte) => {
+                out.push(byte);
+                out.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            None => {
+                out.extend_from_slice(b"\\x");
+                out.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// One container, pod sandbox, unit or jail.
+#[derive(Clone, Debug)]
+pub struct Container {
+    /// What runs it.
+    pub runtime: Runtime,
+    /// The runtime's own id; of a jail, the inode number of the namespace that tells it apart.
+    pub id: String,
+    /// What people call it.
+    pub name: Option<String>,
+    /// The name is a guess: the host name in its uts namespace, or the first process's own name.
+    pub is_guess: bool,
+    /// The Kubernetes pod that it is in, or podman's: `namespace/name`, or the UID.
+    pub pod: Option<String>,
+    /// It is the pause container of a pod.
+    pub is_sandbox: bool,
+    /// Its first process, by where it stands among the tasks.
+    pub first: usize,
+    /// Its processes, the oldest first, by where they stand among the tasks.
+    pub tasks: Vec<usize>,
+}
+
+impl Container {
+    /// What to call it: its name, or the beginning of its id.
+    pub fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or_else(|| self.short_id())
+    }
+
+    /// The first 12 digits of an id, or the whole name that stands in its place.
+    pub fn short_id(&self) -> &str {
+        if is_id(&self.id) {
+            &self.id[..12]
+        } else {
+            &self.id
+        }
+    }
+}
+
+/// Shortens an id at the end of a unit's name, as in that of the scope of a container's conmon.
+fn shorten(unit: &str) -> String {
+    let (name, kind) = unit.rsplit_once('.').unwrap_or((unit, ""));
+    match name.rsplit_once('-') {
+        Some((before, id)) if is_id(id) => format!("{before}-{}.{kind}", &id[..12]),
+        _ => unit.to_string(),
+    }
+}
+
+/// All containers, units and jails of a picture that have a namespace of their own.
+#[derive(Clone, Debug, Default)]
+pub struct Containers {
+    /// They come in the order of their first processes.
+    pub list: Vec<Container>,
+    of_task: Vec<Option<u32>>,
+}
+
+/// Why processes are one group, before it is known whether that is a container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Group {
+    Cgroup(Identity),
+    Jail(NsType, Inum),
+}
+
+impl Containers {
+    /// Finds them.
+    pub fn find(system: &System<'_>, names: &Names) -> Self {
+        let mut finder = Finder {
+            system,
+            names,
+            groups: Vec::new(),
+            by_group: HashMap::new(),
+            of_task: vec![None; system.tasks.len()],
+        };
+        finder.by_cgroup();
+        finder.by_state_files();
+        finder.jails();
+        finder.finish()
+    }
+
+    /// The container of a process, by where that stands among the tasks.
+    pub fn of_task(&self, task: usize) -> Option<&Container> {
+        self.of_task
+            .get(task)
+            .copied()
+            .flatten()
+            .map(|at| &self.list[at as usize])
+    }
+
+    /// Those that have this name, or an id that begins so. Of an id at least 3 digits are asked for.
+    pub fn named(&self, name: &str) -> Vec<&Container> {
+        let exact: Vec<_> = self
+            .list
+            .iter()
+            .filter(|one| one.answers_to(name))
+            .collect();
+        if !exact.is_empty() || name.len() < 3 {
+            return exact;
+        }
+        self.list
+            .iter()
+            .filter(|one| is_id(&one.id) && one.id.starts_with(name))
+            .collect()
+    }
+}
+
+impl Container {
+    fn answers_to(&self, name: &str) -> bool {
+        self.name.as_deref() == Some(name)
+            || self.id == name
+            || (self.runtime == Runtime::Systemd && self.id.strip_suffix(".service") == Some(name))
+            || self.pod.as_deref() == Some(name)
+    }
+}
+
+struct Finder<'a, 't> {
+    system: &'a System<'t>,
+    names: &'a Names,
+    groups: Vec<(Group, Vec<usize>)>,
+    by_group: HashMap<Group, usize>,
+    of_task: Vec<Option<u32>>,
+}
+
+impl Finder<'_, '_> {
+    fn put(&mut self, group: Group, task: usize) {
+        let at = *self.by_group.entry(group.clone()).or_insert_with(|| {
+            self.groups.push((group, Vec::new()));
+            self.groups.len() - 1
+        });
+        self.groups[at].1.push(task);
+        self.of_task[task] = Some(at as u32);
+    }
+
+    /// By the cgroup: containers at once, units where they have a namespace of their own.
+    fn by_cgroup(&mut self) {
+        let mut known: HashMap<&[u8], Option<Identity>> = HashMap::new();
+        let mut units: HashMap<Identity, Vec<usize>> = HashMap::new();
+        let mut unit_order = Vec::new();
+        for (index, task) in self.system.tasks.iter().enumerate() {
+            let Some(cgroup) = task.cgroup.filter(|_| !task.is_kthread()) else {
+                continue;
+            };
+            let identity = known.entry(cgroup.raw()).or_insert_with(|| {
+                let path = String::from_utf8_lossy(&cgroup.bytes()).into_owned();
+                of_cgroup(&path).or_else(|| self.names.by_cgroup(&path))
+            });
+            match identity {
+                Some(identity) if identity.runtime == Runtime::Systemd => {
+                    // A session has no walls of its own: who makes some in it is a jail.
+                    let is_open =
+                        identity.id == "init.scope" || identity.id.starts_with("session-");
+                    if !is_open {
+                        units
+                            .entry(identity.clone())
+                            .or_insert_with(|| {
+                                unit_order.push(identity.clone());
+                                Vec::new()
+                            })
+                            .push(index);
+                    }
+                }
+                Some(identity) => self.put(Group::Cgroup(identity.clone()), index),
+                None => {}
+            }
+        }
+        let claimed = self.claimed();
+        for unit in unit_order {
+            let tasks = &units[&unit];
+            let has_own = tasks.iter().any(|task| {
+                self.system
+                    .differs(&self.system.tasks[*task])
+                    .any(|(_, inum)| !claimed.contains_key(&inum))
+            });
+            if has_own {
+                for task in tasks.clone() {
+                    self.put(Group::Cgroup(unit.clone()), task);
+                }
+            }
+        }
+    }
+
+    /// The namespaces of what is a container already, and which one that is. Each is the first one's that has it.
+    fn claimed(&self) -> HashMap<Inum, u32> {
+        let mut claimed = HashMap::new();
+        for (at, (_, tasks)) in self.groups.iter().enumerate() {
+            let Some(first) = tasks.first() else { continue };
+            for (_, inum) in self.system.differs(&self.system.tasks[*first]) {
+                claimed.entry(inum).or_insert(at as u32);
+            }
+        }
+        claimed
+    }
+
+    /// By the files that crun and runc leave: the process that they started, and who is in its namespaces.
+    fn by_state_files(&mut self) {
+        for state in self.names.states() {
+            let Some(first) = self
+                .system
+                .tasks
+                .iter()
+                .position(|task| task.pid == state.pid)
+            else {
+                continue;
+            };
+            if self.of_task[first].is_some()
+                || self
+                    .system
+                    .differs(&self.system.tasks[first])
+                    .next()
+                    .is_none()
+            {
+                continue;
+            }
+            let identity = Identity {
+                runtime: state.runtime,
+                id: state.id.clone(),
+                pod_uid: None,
+            };
+            self.put(Group::Cgroup(identity), first);
+        }
+    }
+
+    /// By namespaces: who has another one than the host, and is in no container by its cgroup.
+    fn jails(&mut self) {
+        let claimed = self.claimed();
+        for index in 0..self.system.tasks.len() {
+            let task = &self.system.tasks[index];
+            if self.of_task[index].is_some() || task.is_kthread() {
+                continue;
+            }
+            let Some((ns_type, inum)) = self.system.differs(task).next() else {
+                continue;
+            };
+            let inum = if ns_type == NsType::Pid {
+                self.system.outermost_pid_namespace(inum)
+            } else {
+                inum
+            };
+            match claimed.get(&inum) {
+                Some(at) => {
+                    self.groups[*at as usize].1.push(index);
+                    self.of_task[index] = Some(*at);
+                }
+                None => self.put(Group::Jail(ns_type, inum), index),
+            }
+        }
+    }
+
+    fn finish(self) -> Containers {
+        let host_name = self
+            .system
+            .host(NsType::Uts)
+            .and_then(|inum| self.system.namespace(inum))
+            .and_then(|one| one.nodename)
+            .map(|name| name.bytes());
+        let mut list: Vec<Container> = self
+            .groups
+            .iter()
+            .map(|(group, tasks)| self.container(group, tasks, host_name.as_deref()))
+            .collect();
+        let mut order: Vec<usize> = (0..list.len()).collect();
+        order.sort_by_key(|at| list[*at].first);
+        let mut place = vec![0u32; list.len()];
+        for (new, old) in order.iter().enumerate() {
+            place[*old] = new as u32;
+        }
+        list.sort_by_key(|one| one.first);
+        let of_task = self
+            .of_task
+            .iter()
+            .map(|at| at.map(|at| place[at as usize]))
+            .collect();
+        Containers { list, of_task }
+    }
+
+    fn container(&self, group: &Group, tasks: &[usize], host_name: Option<&[u8]>) -> Container {
+        let (runtime, id, pod_uid) = match group {
+            Group::Cgroup(identity) => (
+                identity.runtime,
+                identity.id.clone(),
+                identity.pod_uid.clone(),
+            ),
+            Group::Jail(_, inum) => (Runtime::Jail, inum.to_string(), None),
+        };
+        // Who came in from outside, with nsenter, is not the first one, and has no namespace of its own.
+        let first = match runtime {
+            Runtime::Systemd | Runtime::Nspawn | Runtime::Machine => tasks
+                .iter()
+                .copied()
+                .find(|task| {
+                    self.system
+                        .differs(&self.system.tasks[*task])
+                        .any(|(ns_type, _)| runtime == Runtime::Systemd || ns_type == NsType::Pid)
+                })
+                .unwrap_or(tasks[0]),
+            _ => tasks[0],
+        };
+        let names = self.names.of(runtime, &id);
+        let mut one = Container {
+            runtime,
+            name: names.name,
+            is_guess: false,
+            pod: names.pod.or(pod_uid),
+            is_sandbox: names.is_sandbox,
+            first,
+            tasks: tasks.to_vec(),
+            id,
+        };
+        if one.name.is_none()
+            && (runtime == Runtime::Systemd || (runtime.is_container() && !is_id(&one.id)))
+        {
+            one.name = Some(shorten(&one.id));
+        }
+        if one.name.is_none() {
+            one.is_guess = true;
+            one.name = self.guess(&self.system.tasks[first], host_name, &one.id);
+        }
+        one
+    }
+
+    /// The host name that it has, if that says something; or the name of its first process.
+    fn guess(&self, first: &Task<'_>, host_name: Option<&[u8]>, id: &str) -> Option<String> {
+        let node = first
+            .utsns
+            .and_then(|inum| self.system.namespace(inum))
+            .and_then(|one| one.nodename)
+            .map(|name| String::from_utf8_lossy(&name.bytes()).into_owned());
+        match node {
+            // Docker's own default is the beginning of the id.
+            Some(node)
+                if !node.is_empty()
+                    && Some(node.as_bytes()) != host_name
+                    && !id.starts_with(&node) =>
+            {
+                Some(node)
+            }
+            _ if is_id(id) => None,
+            _ => Some(String::from_utf8_lossy(&first.comm.bytes()).into_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn check(path: &str, wanted: Option<(Runtime, &str, Option<&str>)>) {
+        let found = of_cgroup(&path.replace("<id>", ID));
+        let found = found
+            .as_ref()
+            .map(|one| (one.runtime, one.id.as_str(), one.pod_uid.as_deref()));
+        assert_eq!(found, wanted, "{path}");
+    }
+
+    #[test]
+    fn containers() {
+        let uid = Some("8a3ef0ad-6c5c-4e35-b9a2-1f6d2a9a5d01");
+        for (path, runtime, pod) in [
+            ("/system.slice/docker-<id>.scope", Runtime::Docker, None),
+            ("/docker/<id>", Runtime::Docker, None),
+            ("/system.slice/docker-<id>.scope/init.scope", Runtime::Docker, None),
+            ("/machine.slice/libpod-<id>.scope/container", Runtime::Podman, None),
+            ("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-<id>.scope/container", Runtime::Podman, None),
+            ("/user.slice/user-1000.slice/user@1000.service/user.slice/<id>", Runtime::Podman, None),
+            ("/libpod_parent/libpod-<id>", Runtime::Podman, None),
+            ("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod8a3ef0ad_6c5c_4e35_b9a2_1f6d2a9a5d01.slice/cri-containerd-<id>.scope", Runtime::Containerd, uid),
+            ("/kubepods.slice/kubepods-pod8a3ef0ad_6c5c_4e35_b9a2_1f6d2a9a5d01.slice/crio-<id>.scope", Runtime::Crio, uid),
+            ("/system.slice/kubepods-pod8a3ef0ad_6c5c_4e35_b9a2_1f6d2a9a5d01.slice:cri-containerd:<id>", Runtime::Containerd, None),
+            ("/kubepods/besteffort/pod8a3ef0ad-6c5c-4e35-b9a2-1f6d2a9a5d01/<id>", Runtime::Kubernetes, uid),
+        ] {
+            check(path, Some((runtime, ID, pod)));
+        }
+        check(
+            "/machine.slice/systemd-nspawn@deb.service/payload/system.slice/ssh.service",
+            Some((Runtime::Nspawn, "deb", None)),
+        );
+        check(
+            "/machine.slice/machine-my\\x2dbox.scope",
+            Some((Runtime::Machine, "my-box", None)),
+        );
+        check(
+            "/lxc.payload.web/init.scope",
+            Some((Runtime::Lxc, "web", None)),
+        );
+        check("/lxc/web", Some((Runtime::Lxc, "web", None)));
+        check(
+            "/system.slice/nerdctl-ab12.scope",
+            Some((Runtime::Nerdctl, "ab12", None)),
+        );
+    }
+
+    #[test]
+    fn helpers_are_no_containers() {
+        check(
+            "/machine.slice/libpod-conmon-<id>.scope",
+            Some((Runtime::Systemd, &format!("libpod-conmon-{ID}.scope"), None)),
+        );
+        check(
+            "/kubepods.slice/crio-conmon-<id>.scope",
+            Some((Runtime::Systemd, &format!("crio-conmon-{ID}.scope"), None)),
+        );
+        check("/lxc.monitor.web", None);
+        check(
+            "/system.slice/docker-short.scope",
+            Some((Runtime::Systemd, "docker-short.scope", None)),
+        );
+        check("/", None);
+        check(
+            "/user.slice/user-1000.slice/user@1000.service/app.slice",
+            Some((Runtime::Systemd, "user@1000.service", None)),
+        );
+    }
+}
