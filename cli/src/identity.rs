@@ -82,6 +82,14 @@ fn is_id(text: &str) -> bool {
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Whether this is the beginning of such an id, as docker gives it for a host name.
+fn is_short_id(text: &str) -> bool {
+    text.len() == 12
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Reads a cgroup's path from the innermost component outwards: a container's, or else a unit's.
 pub fn of_cgroup(path: &str) -> Option<Identity> {
     let parts: Vec<&str> = path
@@ -530,8 +538,8 @@ impl Finder<'_, '_> {
             one.name = Some(shorten(&one.id));
         }
         if one.name.is_none() {
-            one.is_guess = true;
             one.name = self.guess(&self.system.tasks[first], host_name, &one.id);
+            one.is_guess = one.name.is_some();
         }
         one
     }
@@ -544,11 +552,11 @@ impl Finder<'_, '_> {
             .and_then(|one| one.nodename)
             .map(|name| String::from_utf8_lossy(&name.bytes()).into_owned());
         match node {
-            // Docker's own default is the beginning of the id.
+            // Docker's own default is the beginning of the id, of this or of a container whose namespace it shares.
             Some(node)
                 if !node.is_empty()
                     && Some(node.as_bytes()) != host_name
-                    && !id.starts_with(&node) =>
+                    && !is_short_id(&node) =>
             {
                 Some(node)
             }

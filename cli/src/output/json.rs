@@ -7,24 +7,29 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Map, Value};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::{Data, Origin, Row, Table};
 
 /// The version of the documents.
 pub const VERSION: u32 = 1;
 
-/// A value in JSON. Numbers of more than 64 bits do not come.
-fn value(data: &Data) -> Value {
-    match data {
-        Data::Absent => Value::Null,
-        Data::Number(number) => u64::try_from(*number)
-            .map(Value::from)
-            .or_else(|_| i64::try_from(*number).map(Value::from))
-            .unwrap_or_else(|_| Value::String(number.to_string())),
-        Data::Flag(flag) => Value::Bool(*flag),
-        Data::Words(words) => Value::String(words.json().to_string()),
-        Data::List(list) => Value::Array(list.iter().map(value).collect()),
+/// So many levels of a tree are one in the other, as JSON readers take. What is deeper stands beside its parent.
+const DEEPEST: usize = 100;
+
+impl Serialize for Data {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Data::Absent => serializer.serialize_none(),
+            Data::Flag(flag) => serializer.serialize_bool(*flag),
+            Data::Words(words) => serializer.serialize_str(words.json()),
+            Data::List(list) => serializer.collect_seq(list),
+            Data::Number(number) => match (u64::try_from(*number), i64::try_from(*number)) {
+                (Ok(number), _) => serializer.serialize_u64(number),
+                (_, Ok(number)) => serializer.serialize_i64(number),
+                _ => serializer.serialize_str(&number.to_string()),
+            },
+        }
     }
 }
 
@@ -36,96 +41,123 @@ fn is_escaped(data: &Data) -> bool {
     }
 }
 
-/// A row as an object. `escaped` names the columns whose bytes are no UTF-8.
-fn object(table: &Table, row: &Row) -> Map<String, Value> {
-    let mut object = Map::new();
-    let mut escaped = Vec::new();
-    for (column, cell) in table.columns.iter().zip(&row.cells) {
-        let name = column.name.to_ascii_lowercase();
-        if is_escaped(&cell.data) {
-            escaped.push(Value::String(name.clone()));
-        }
-        object.insert(name, value(&cell.data));
-    }
-    if !escaped.is_empty() {
-        object.insert("escaped".to_string(), Value::Array(escaped));
-    }
-    object
+/// A row as an object, with those below it in a tree. `escaped` names the columns whose bytes are no UTF-8.
+struct Object<'a> {
+    table: &'a Table,
+    row: &'a Row,
+    children: Option<Rows<'a>>,
 }
 
-/// What a document says before its rows.
-pub fn head(origin: &Origin) -> Map<String, Value> {
-    let mut source = Map::new();
-    source.insert("from".to_string(), origin.source.clone().into());
-    source.insert("release".to_string(), origin.release.clone().into());
-    source.insert("uptime".to_string(), origin.uptime.into());
-    source.insert(
-        "missing".to_string(),
-        origin.missing.iter().map(|one| Value::from(*one)).collect(),
-    );
-    let mut head = Map::new();
-    head.insert("version".to_string(), VERSION.into());
-    head.insert("source".to_string(), Value::Object(source));
-    head
+impl Serialize for Object<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let mut escaped = Vec::new();
+        for (column, cell) in self.table.columns.iter().zip(&self.row.cells) {
+            let name = column.name.to_ascii_lowercase();
+            map.serialize_entry(&name, &cell.data)?;
+            if is_escaped(&cell.data) {
+                escaped.push(name);
+            }
+        }
+        if !escaped.is_empty() {
+            map.serialize_entry("escaped", &escaped)?;
+        }
+        if let Some(children) = &self.children {
+            map.serialize_entry("children", children)?;
+        }
+        map.end()
+    }
+}
+
+/// Rows of which none is above the first one in a tree.
+struct Rows<'a> {
+    table: &'a Table,
+    rows: &'a [Row],
+    level: usize,
+}
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        let mut rest = self.rows;
+        while let Some((row, after)) = rest.split_first() {
+            let below = if self.table.tree.is_some() && self.level < DEEPEST {
+                after
+                    .iter()
+                    .position(|one| one.depth <= row.depth)
+                    .unwrap_or(after.len())
+            } else {
+                0
+            };
+            let (children, after) = after.split_at(below);
+            let children = (!children.is_empty()).then_some(Rows {
+                table: self.table,
+                rows: children,
+                level: self.level + 1,
+            });
+            list.serialize_element(&Object {
+                table: self.table,
+                row,
+                children,
+            })?;
+            rest = after;
+        }
+        list.end()
+    }
+}
+
+impl Serialize for Origin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("from", &self.source)?;
+        map.serialize_entry("release", &self.release)?;
+        map.serialize_entry("uptime", &self.uptime)?;
+        map.serialize_entry("missing", &self.missing)?;
+        map.end()
+    }
+}
+
+struct Document<'a> {
+    table: &'a Table,
+    origin: &'a Origin,
+}
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("version", &VERSION)?;
+        map.serialize_entry("source", self.origin)?;
+        map.serialize_entry(
+            self.table.name,
+            &Rows {
+                table: self.table,
+                rows: &self.table.rows,
+                level: 0,
+            },
+        )?;
+        map.end()
+    }
 }
 
 /// Writes one document.
 pub fn write(table: &Table, out: &mut dyn Write, origin: &Origin) -> io::Result<()> {
-    let mut document = head(origin);
-    let rows = if table.tree.is_some() {
-        let mut at = 0;
-        nested(table, &mut at, 0)
-    } else {
-        table
-            .rows
-            .iter()
-            .map(|row| Value::Object(object(table, row)))
-            .collect()
-    };
-    document.insert(table.name.to_string(), Value::Array(rows));
-    write_value(out, &Value::Object(document))
-}
-
-/// Writes a whole document.
-pub fn write_value(out: &mut dyn Write, document: &Value) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, document).map_err(io::Error::from)?;
+    serde_json::to_writer_pretty(&mut *out, &Document { table, origin })
+        .map_err(io::Error::from)?;
     out.write_all(b"\n")
-}
-
-/// The rows of that depth from a place on, each with those below it. They may be as deep as processes are, so that their
-/// number has a bound alone in what JSON readers take: 100 levels, and what is below these stands beside its parent.
-fn nested(table: &Table, at: &mut usize, level: usize) -> Vec<Value> {
-    const DEEPEST: usize = 100;
-    let mut list = Vec::new();
-    let Some(first) = table.rows.get(*at) else {
-        return list;
-    };
-    let depth = first.depth;
-    while let Some(row) = table.rows.get(*at) {
-        if row.depth < depth {
-            break;
-        }
-        *at += 1;
-        let mut one = object(table, row);
-        if table
-            .rows
-            .get(*at)
-            .is_some_and(|next| next.depth > row.depth)
-            && level < DEEPEST
-        {
-            let children = nested(table, at, level + 1);
-            one.insert("children".to_string(), Value::Array(children));
-        }
-        list.push(Value::Object(one));
-    }
-    list
 }
 
 /// Writes a document for each row.
 pub fn write_lines(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     for row in &table.rows {
-        serde_json::to_writer(&mut *out, &Value::Object(object(table, row)))
-            .map_err(io::Error::from)?;
+        serde_json::to_writer(
+            &mut *out,
+            &Object {
+                table,
+                row,
+                children: None,
+            },
+        )
+        .map_err(io::Error::from)?;
         out.write_all(b"\n")?;
     }
     Ok(())

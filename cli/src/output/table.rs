@@ -90,11 +90,12 @@ pub fn write(table: &Table, out: &mut dyn Write, style: Appearance) -> io::Resul
     let mut line = String::new();
     if !style.no_headings {
         for (column, one) in table.columns.iter().enumerate() {
+            let right = one.right && table.tree != Some(column);
             pad(
                 &mut line,
                 one.name,
                 widths[column],
-                one.right,
+                right,
                 column + 1 == table.columns.len(),
             );
         }
@@ -107,12 +108,13 @@ pub fn write(table: &Table, out: &mut dyn Write, style: Appearance) -> io::Resul
         let mut marks = Vec::new();
         for (column, one) in table.columns.iter().enumerate() {
             let text = text(row, column);
+            let right = one.right && table.tree != Some(column);
             let begin = line.len();
             pad(
                 &mut line,
                 &cut(&text, widths[column]),
                 widths[column],
-                one.right,
+                right,
                 column + 1 == table.columns.len(),
             );
             let mark = table.rows[row].cells[column].mark;
