@@ -118,6 +118,16 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
     }
 }
 
+/// The columns of each command that has some.
+pub fn columns() -> Vec<(&'static str, &'static [Column])> {
+    vec![
+        ("containers", containers::COLUMNS),
+        ("ps", ps::COLUMNS),
+        ("ns", ns::COLUMNS),
+        ("pid", pid::COLUMNS),
+    ]
+}
+
 /// What all commands work with: where the text comes from, and where names do.
 #[derive(Debug)]
 pub struct Session<'a> {

@@ -41,8 +41,10 @@ pub enum Runtime {
     Nspawn,
     Machine,
     Lxc,
-    /// What the state files of crun or runc name, and no manager does.
-    Oci,
+    /// What the state files of crun name, and no manager does.
+    Crun,
+    /// The same of runc.
+    Runc,
     /// A unit of systemd.
     Systemd,
     /// Namespaces of its own, by whomever.
@@ -62,7 +64,8 @@ impl Runtime {
             Self::Nspawn => "nspawn",
             Self::Machine => "machined",
             Self::Lxc => "lxc",
-            Self::Oci => "oci",
+            Self::Crun => "crun",
+            Self::Runc => "runc",
             Self::Systemd => "systemd",
             Self::Jail => "jail",
         }

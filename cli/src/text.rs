@@ -553,6 +553,16 @@ impl Device {
     }
 }
 
+impl Device {
+    /// Takes it from a `dev_t`, as `stat()` has it.
+    pub const fn from_dev(dev: u64) -> Self {
+        Self {
+            major: ((dev >> 8 & 0xfff) | (dev >> 32 & !0xfff)) as u32,
+            minor: ((dev & 0xff) | (dev >> 12 & !0xff)) as u32,
+        }
+    }
+}
+
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.major, self.minor)

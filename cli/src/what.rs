@@ -169,11 +169,7 @@ impl What {
             )),
         })?;
         if about.file_type().is_block_device() {
-            let device = about.rdev();
-            return Ok(Self::Device(Device {
-                major: libc::major(device),
-                minor: libc::minor(device),
-            }));
+            return Ok(Self::Device(Device::from_dev(about.rdev())));
         }
         // A namespace's file that is mounted is no link. Its file system has the number of none other.
         if is_nsfs(&about) {

@@ -190,12 +190,12 @@ impl Names {
         self.states.get_or_init(|| {
             let mut states = Vec::new();
             let mut places = vec![
-                ("run/crun".to_string(), "status", "/pid", Runtime::Oci),
+                ("run/crun".to_string(), "status", "/pid", Runtime::Crun),
                 (
                     "run/runc".to_string(),
                     "state.json",
                     "/init_process_pid",
-                    Runtime::Oci,
+                    Runtime::Runc,
                 ),
                 (
                     "run/docker/runtime-runc/moby".to_string(),
