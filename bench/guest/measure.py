@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -35,6 +36,11 @@ STATMOUNT = "listmount, statmount"
 LISTNS = "listns, ioctl"
 LSNS = "lsns"
 FINDMNT = "findmnt -N"
+CAT = "cat nsinspect"
+COMMAND_PS = "command ps"
+COMMAND_CONTAINERS = "command containers"
+COMMAND_PID = "command pid 1@web"
+EMPTY = "empty program"
 
 PEER = {
     TMPFS: FULL,
@@ -47,6 +53,9 @@ PEER = {
     LISTNS: SPACES,
     LSNS: SPACES,
     FINDMNT: MOUNTS,
+    COMMAND_PS: CAT,
+    COMMAND_CONTAINERS: CAT,
+    COMMAND_PID: EMPTY,
 }
 """What of nsinspect answers the same question as another contestant."""
 
@@ -69,6 +78,9 @@ LEFT_OUT = {
     LISTNS: "how many processes each has, references, reaper, limits, names, mount counts",
     LSNS: "processes but the oldest of each namespace, references, levels, mounts",
     FINDMNT: "as mountinfo",
+    COMMAND_PS: "kernel threads, namespaces, mounts",
+    COMMAND_CONTAINERS: "kernel threads, mounts",
+    COMMAND_PID: "all but the numbers of one process",
 }
 """Which facts of the full text a contestant does not tell."""
 
@@ -192,8 +204,17 @@ def contestants(made: Scene) -> list[Contestant]:
     if not made.plan.slaves or made.plan.peers:
         return mounts
     one = made.containers[len(made.containers) // 2].pid
+    # As crun leaves it: so the command knows the container by its name.
+    status = Path("/run/crun/web/status")
+    status.parent.mkdir(parents=True, exist_ok=True)
+    status.write_text(json.dumps({"pid": one}), encoding="ascii")
     return [
         *mounts,
+        Contestant(CAT, "run", f"cat {contest.PROC_FILE}"),
+        Contestant(COMMAND_PS, "run", "nsinspect ps"),
+        Contestant(COMMAND_CONTAINERS, "run", "nsinspect containers"),
+        Contestant(COMMAND_PID, "run", "nsinspect pid 1@web"),
+        Contestant(EMPTY, "run", str(scene.PROGRAMS / "empty")),
         Contestant(TASKS, "query", "show=tasks"),
         Contestant(SPACES, "query", "show=ns"),
         Contestant(PID, "query", f"pid={one}"),

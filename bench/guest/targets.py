@@ -89,6 +89,13 @@ def judge(sizes: Sizes, results: list[Result], memory: Mapping[str, Memory]) -> 
         faster(3, small, measure.STATMOUNT, mounts, 3),
         faster(3, peers, measure.MOUNTINFO, mounts, 5),
         faster(3, peers, measure.STATMOUNT, mounts, 3),
+        Target(8, f"{large}: {measure.COMMAND_PS} to {measure.CAT}", table.ratio(large, measure.COMMAND_PS, measure.CAT), 1.5),
+        Target(
+            8,
+            f"{large}: milliseconds that {measure.COMMAND_PID} takes longer than an {measure.EMPTY}",
+            (table.median(large, measure.COMMAND_PID) - table.median(large, measure.EMPTY)) / 1e6,
+            3,
+        ),
         faster(7, holds_large, measure.DESCRIPTORS, measure.HOLDS, 20),
         linear(holds_small, holds_large, measure.HOLDS),
         same(measure.PID),

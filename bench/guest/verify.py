@@ -120,5 +120,11 @@ def check_others(made: Scene, seen: Seen, results: Mapping[str, Counted]) -> Non
         # Each process of the scene has its own, and those from the start.
         least = made.plan.processes * (made.plan.descriptors + 2)
         _expect("procfs scan, fd: descriptors", results["procfs scan, fd, fdinfo"].records >= least, True)
+    if "command ps" in results:
+        # A heading, and each process of the scene; some more are the guest's own.
+        shown = Path("/tmp/contest-command ps").read_bytes().count(b"\n") - 1
+        _expect("command ps: processes", made.processes <= shown <= made.processes + 30, True)
+        numbers = Path("/tmp/contest-command pid 1@web").read_bytes().count(b"\n")
+        _expect("command pid: lines", numbers, 3)
     if "lsns" in results:
         _check_lsns(made)
