@@ -5,6 +5,7 @@
 //! The picture borrows from the text. Indexes are made when they are first asked for, so that who wants none
 //! pays for none. What a query has left out of the text is not in the picture either.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -132,6 +133,17 @@ impl<'t> System<'t> {
             .map_or(&[], |range| &self.mounts[range.clone()])
     }
 
+    /// The mounts of a mount namespace that a path can lead to, by where they are.
+    pub fn mount_points(&self, ns: Inum) -> MountPoints<'_, 't> {
+        let by_point = self
+            .mounts_of(ns)
+            .iter()
+            .filter(|mount| mount.reach() == b"root" && !mount.point.is_cut())
+            .map(|mount| (mount.point.bytes(), mount))
+            .collect();
+        MountPoints { by_point }
+    }
+
     /// The processes whose parent has that number, by where they stand in [`System::tasks`].
     pub fn children(&self, pid: u32) -> &[usize] {
         self.children
@@ -184,5 +196,91 @@ impl<'t> System<'t> {
             }
         }
         inum
+    }
+}
+
+/// The mounts of one mount namespace that a path can lead to: see [`System::mount_points`].
+#[derive(Clone, Debug, Default)]
+pub struct MountPoints<'a, 't> {
+    by_point: HashMap<Cow<'t, [u8]>, &'a Mount<'t>>,
+}
+
+impl<'a, 't> MountPoints<'a, 't> {
+    /// The mount that a path lies on: whose mount point is the nearest one above it. The path is absolute, and no
+    /// component of it is a link, or `..`.
+    pub fn of(&self, path: &[u8]) -> Option<&'a Mount<'t>> {
+        let mut path = tidy(path)?;
+        loop {
+            if let Some(mount) = self.by_point.get(path.as_slice()) {
+                return Some(mount);
+            }
+            if path == b"/" {
+                return None;
+            }
+            let at = memchr::memrchr(b'/', &path)?;
+            path.truncate(at.max(1));
+        }
+    }
+}
+
+/// An absolute path without empty components, and without `/` at its end.
+pub fn tidy(path: &[u8]) -> Option<Vec<u8>> {
+    if path.first() != Some(&b'/') {
+        return None;
+    }
+    let mut out = Vec::with_capacity(path.len());
+    for part in path.split(|byte| *byte == b'/') {
+        if !matches!(part, b"" | b".") {
+            out.push(b'/');
+            out.extend_from_slice(part);
+        }
+    }
+    if out.is_empty() {
+        out.push(b'/');
+    }
+    Some(out)
+}
+
+/// Whether a path is that directory, or lies below it. Both are as [`tidy`] gives them.
+pub fn is_below(path: &[u8], directory: &[u8]) -> bool {
+    directory == b"/"
+        || path
+            .strip_prefix(directory)
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        let tidy = |path: &str| {
+            tidy(path.as_bytes()).map(|path| String::from_utf8_lossy(&path).into_owned())
+        };
+        assert_eq!(tidy("/"), Some("/".to_string()));
+        assert_eq!(tidy("//a/./b//"), Some("/a/b".to_string()));
+        assert_eq!(tidy("a"), None);
+        assert!(is_below(b"/a/b", b"/a") && is_below(b"/a", b"/a") && is_below(b"/a", b"/"));
+        assert!(!is_below(b"/ab", b"/a"));
+    }
+
+    #[test]
+    fn nearest_mount() {
+        let text = "nsinspect 1 release=x uptime=1\n\
+                    mount 7 21 root 3 2 0:1 / / rw - x y rw\n\
+                    mount 7 22 over 4 3 0:2 / /a rw - x y rw\n\
+                    mount 7 23 root 5 4 0:3 / /a rw - x y rw\n\
+                    mount 7 24 root 6 5 0:4 / /a\\040b/c rw - x y rw\n\
+                    end ns=0 tasks=0 threads=0 mounts=4 holds=0\n";
+        let system = System::read(text.as_bytes()).unwrap();
+        let points = system.mount_points(Inum::new(7).unwrap());
+        let of = |path: &str| points.of(path.as_bytes()).map(|mount| mount.id);
+        assert_eq!(of("/"), Some(21));
+        assert_eq!(of("/ab"), Some(21));
+        assert_eq!(of("/a/"), Some(23));
+        assert_eq!(of("/a/x"), Some(23));
+        assert_eq!(of("/a b/c/d"), Some(24));
+        assert_eq!(of("x"), None);
     }
 }
