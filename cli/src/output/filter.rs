@@ -10,6 +10,8 @@
 //! Operators: `==` `!=` `<` `<=` `>` `>=`, `=~` and `!~` (has these words in it), `and` `or` `not` (`&&` `||` `!`), and
 //! parentheses. Strings stand in quotes of either kind. A column alone is true if it has a value that is not 0 or empty.
 
+use std::borrow::Cow;
+
 use super::{table, Column, Data};
 
 /// An expression, ready to be asked of rows.
@@ -266,6 +268,14 @@ fn as_number(data: &Data) -> Option<i128> {
     }
 }
 
+/// The text that is compared. A dash is one here, whatever a table shows in its place.
+fn text(data: &Data) -> Cow<'_, str> {
+    match data {
+        Data::Words(words) => Cow::Borrowed(words.shown()),
+        data => table::shown(data),
+    }
+}
+
 /// What is absent equals nothing, and is unequal to everything. A list has what one of its elements has.
 fn compare(left: &Data, operator: Operator, right: &Data) -> bool {
     use std::cmp::Ordering;
@@ -280,7 +290,7 @@ fn compare(left: &Data, operator: Operator, right: &Data) -> bool {
     if let Data::List(list) = left {
         return list.iter().any(|one| compare(one, operator, right));
     }
-    let (left_text, right_text) = (table::shown(left), table::shown(right));
+    let (left_text, right_text) = (text(left), text(right));
     if operator == Operator::Has {
         return left_text.contains(&*right_text);
     }

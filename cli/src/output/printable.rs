@@ -20,6 +20,8 @@ pub struct Words {
     json: Option<String>,
     /// There were bytes that are no UTF-8, and the words have escapes in their place.
     escaped: bool,
+    /// They are a sign that this program has made, and mean themselves even where they are a dash.
+    sign: bool,
 }
 
 impl Words {
@@ -34,6 +36,7 @@ impl Words {
                 shown: String::from_utf8_lossy(bytes).into_owned(),
                 json: None,
                 escaped: false,
+                sign: false,
             };
         }
         let escaped = std::str::from_utf8(bytes).is_err();
@@ -46,7 +49,21 @@ impl Words {
             shown,
             json,
             escaped,
+            sign: false,
         }
+    }
+
+    /// Takes a sign of this program's own: `-` is one, and does not mean that there is nothing.
+    pub fn sign(sign: &str) -> Self {
+        Self {
+            sign: true,
+            ..Self::from_bytes(sign.as_bytes())
+        }
+    }
+
+    /// Whether they would be taken for nothing.
+    pub fn is_dash(&self) -> bool {
+        self.shown == "-" && !self.sign
     }
 
     /// Takes a value as it stands in a text. One that had to be cut ends in `\~`.

@@ -15,7 +15,7 @@ pub fn shown(data: &Data) -> Cow<'_, str> {
         Data::Number(number) => number.to_string().into(),
         Data::Flag(flag) => if *flag { "1" } else { "0" }.into(),
         // A dash of its own would be taken for nothing.
-        Data::Words(words) if words.shown() == "-" => "\\055".into(),
+        Data::Words(words) if words.is_dash() => "\\055".into(),
         Data::Words(words) => words.shown().into(),
         Data::List(list) if list.is_empty() => "-".into(),
         Data::List(list) => list.iter().map(shown).collect::<Vec<_>>().join(",").into(),
