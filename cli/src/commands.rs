@@ -124,6 +124,7 @@ pub fn columns() -> Vec<(&'static str, &'static [Column])> {
         ("containers", containers::COLUMNS),
         ("ps", ps::COLUMNS),
         ("ns", ns::COLUMNS),
+        ("mounts", mounts::COLUMNS),
         ("pid", pid::COLUMNS),
     ]
 }
