@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::args::{Args, Command, Common, Listing, SourceKind};
 use crate::identity::{Containers, Names};
 use crate::output::filter::Filter;
-use crate::output::{self, Appearance, Cell, Column, Form, Origin, Row, Table};
+use crate::output::{self, Appearance, Cell, Column, Form, Origin, Table};
 use crate::source::{self, procfs::Procfs, Query, Source};
 use crate::system::System;
 use crate::text;
@@ -257,26 +257,19 @@ impl<'a> Session<'a> {
                 .as_ref()
                 .is_none_or(|filter| filter.matches(&|at| cell(row, filter.columns[at].name).data))
         });
-        let rows = rows
+        let rows: Vec<&(R, usize)> = rows
             .iter()
             .zip(kept)
-            .filter(|(_, keep)| *keep)
-            .map(|((row, depth), _)| Row {
-                cells: columns
-                    .iter()
-                    .map(|column| cell(row, column.name))
-                    .collect(),
-                depth: *depth,
-            })
+            .filter_map(|(row, keep)| keep.then_some(row))
             .collect();
-        let tree = view
-            .tree
-            .and_then(|name| columns.iter().position(|one| one.name == name));
         let table = Table {
             name: view.name,
-            columns,
-            rows,
-            tree,
+            tree: view
+                .tree
+                .and_then(|name| columns.iter().position(|one| one.name == name)),
+            depths: rows.iter().map(|(_, depth)| *depth).collect(),
+            cell: &|row, column| cell(&rows[row].0, columns[column].name),
+            columns: columns.clone(),
         };
         let style = self.appearance(view.listing);
         if matches!(style.form, Form::Table | Form::Raw) {

@@ -225,26 +225,19 @@ impl From<Value<'_>> for Cell {
     }
 }
 
-/// A row: a cell for each column of the command that is wanted, and where it hangs in a tree.
-#[derive(Clone, Debug)]
-pub struct Row {
-    /// The cells, in the order of the columns that were asked for.
-    pub cells: Vec<Cell>,
-    /// How deep it is in the tree; 0 everywhere if there is none.
-    pub depth: usize,
-}
-
-/// What a command has found: rows, and their columns.
-#[derive(Debug)]
-pub struct Table {
+/// What a command has found: rows, and their columns. The cells are made when they are written, and not kept.
+pub struct Table<'a> {
     /// What the rows are, in one word for JSON: `processes`.
     pub name: &'static str,
     /// The columns, in the order in which they are shown.
     pub columns: Vec<&'static Column>,
-    /// The rows. Of a tree each stands below its parent, and above its own children.
-    pub rows: Vec<Row>,
+    /// How deep each row is in the tree; 0 everywhere if there is none. Of a tree each row stands below its parent, and
+    /// above its own children.
+    pub depths: Vec<usize>,
     /// The column that the tree is drawn in.
     pub tree: Option<usize>,
+    /// Gives the cell of a row, by its number, in a column, by its number.
+    pub cell: &'a dyn Fn(usize, usize) -> Cell,
 }
 
 /// How something is shown.
@@ -325,7 +318,7 @@ pub fn write_marked(out: &mut dyn Write, text: &str, mark: Mark, color: bool) ->
     }
 }
 
-impl Table {
+impl Table<'_> {
     /// Writes it.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::{Data, Origin, Row, Table};
+use super::{Data, Origin, Table};
 
 /// The version of the documents.
 pub const VERSION: u32 = 1;
@@ -43,8 +43,8 @@ fn is_escaped(data: &Data) -> bool {
 
 /// A row as an object, with those below it in a tree. `escaped` names the columns whose bytes are no UTF-8.
 struct Object<'a> {
-    table: &'a Table,
-    row: &'a Row,
+    table: &'a Table<'a>,
+    row: usize,
     children: Option<Rows<'a>>,
 }
 
@@ -52,10 +52,11 @@ impl Serialize for Object<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         let mut escaped = Vec::new();
-        for (column, cell) in self.table.columns.iter().zip(&self.row.cells) {
+        for (at, column) in self.table.columns.iter().enumerate() {
             let name = column.name.to_ascii_lowercase();
-            map.serialize_entry(&name, &cell.data)?;
-            if is_escaped(&cell.data) {
+            let data = (self.table.cell)(self.row, at).data;
+            map.serialize_entry(&name, &data)?;
+            if is_escaped(&data) {
                 escaped.push(name);
             }
         }
@@ -69,30 +70,30 @@ impl Serialize for Object<'_> {
     }
 }
 
-/// Rows of which none is above the first one in a tree.
+/// Rows, from one to before another, of which none is above the first one in a tree.
 struct Rows<'a> {
-    table: &'a Table,
-    rows: &'a [Row],
+    table: &'a Table<'a>,
+    from: usize,
+    to: usize,
     level: usize,
 }
 
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
-        let mut rest = self.rows;
-        while let Some((row, after)) = rest.split_first() {
-            let below = if self.table.tree.is_some() && self.level < DEEPEST {
-                after
-                    .iter()
-                    .position(|one| one.depth <= row.depth)
-                    .unwrap_or(after.len())
-            } else {
-                0
-            };
-            let (children, after) = after.split_at(below);
-            let children = (!children.is_empty()).then_some(Rows {
+        let depths = &self.table.depths;
+        let mut row = self.from;
+        while row < self.to {
+            let mut next = row + 1;
+            if self.table.tree.is_some() && self.level < DEEPEST {
+                while next < self.to && depths[next] > depths[row] {
+                    next += 1;
+                }
+            }
+            let children = (next > row + 1).then_some(Rows {
                 table: self.table,
-                rows: children,
+                from: row + 1,
+                to: next,
                 level: self.level + 1,
             });
             list.serialize_element(&Object {
@@ -100,7 +101,7 @@ impl Serialize for Rows<'_> {
                 row,
                 children,
             })?;
-            rest = after;
+            row = next;
         }
         list.end()
     }
@@ -118,7 +119,7 @@ impl Serialize for Origin {
 }
 
 struct Document<'a> {
-    table: &'a Table,
+    table: &'a Table<'a>,
     origin: &'a Origin,
 }
 
@@ -131,7 +132,8 @@ impl Serialize for Document<'_> {
             self.table.name,
             &Rows {
                 table: self.table,
-                rows: &self.table.rows,
+                from: 0,
+                to: self.table.depths.len(),
                 level: 0,
             },
         )?;
@@ -140,15 +142,15 @@ impl Serialize for Document<'_> {
 }
 
 /// Writes one document.
-pub fn write(table: &Table, out: &mut dyn Write, origin: &Origin) -> io::Result<()> {
+pub fn write(table: &Table<'_>, out: &mut dyn Write, origin: &Origin) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, &Document { table, origin })
         .map_err(io::Error::from)?;
     out.write_all(b"\n")
 }
 
 /// Writes a document for each row.
-pub fn write_lines(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    for row in &table.rows {
+pub fn write_lines(table: &Table<'_>, out: &mut dyn Write) -> io::Result<()> {
+    for row in 0..table.depths.len() {
         serde_json::to_writer(
             &mut *out,
             &Object {

@@ -29,45 +29,89 @@ fn shown_cell(cell: &Cell) -> Cow<'_, str> {
     }
 }
 
-/// What stands before each row of a tree: which branches go on is known from the rows below.
-fn branches(table: &Table) -> Vec<String> {
-    let rows = &table.rows;
-    let mut out = vec![String::new(); rows.len()];
-    // Of each depth, whether a sibling comes below.
-    let mut more: Vec<bool> = Vec::new();
-    for at in (0..rows.len()).rev() {
-        let depth = rows[at].depth;
-        more.resize(depth + 1, false);
-        let mut branch = String::new();
-        for (level, goes_on) in more.iter().enumerate().skip(1) {
-            branch.push_str(match (level == depth, *goes_on) {
-                (true, true) => "├─",
-                (true, false) => "└─",
-                (false, true) => "│ ",
-                (false, false) => "  ",
-            });
-        }
-        out[at] = branch;
-        more[depth] = true;
+/// So many levels of a tree are drawn. Processes may be as deep below each other as there are processes, and the branches
+/// of all would take the square of that.
+const DEEPEST: usize = 60;
+
+/// Adds what stands before a row of a tree. `more` says of each level whether a sibling comes below.
+fn push_branch(text: &mut String, depth: usize, more: &[bool]) {
+    if depth > DEEPEST {
+        text.push_str(&format!("… {depth} levels deep: "));
+        return;
     }
-    out
+    for (level, goes_on) in more.iter().enumerate().take(depth + 1).skip(1) {
+        text.push_str(match (level == depth, *goes_on) {
+            (true, true) => "├─",
+            (true, false) => "└─",
+            (false, true) => "│ ",
+            (false, false) => "  ",
+        });
+    }
+}
+
+/// The texts of all cells, one behind the other.
+struct Texts {
+    text: String,
+    /// Where each cell ends, row by row, and what is said of it.
+    ends: Vec<(usize, Mark)>,
+    columns: usize,
+}
+
+impl Texts {
+    fn of(table: &Table<'_>) -> Self {
+        let rows = table.depths.len();
+        let columns = table.columns.len();
+        let mut texts = Self {
+            text: String::new(),
+            ends: Vec::with_capacity(rows * columns),
+            columns,
+        };
+        let last = last_siblings(&table.depths);
+        // Whether a sibling comes below, of the row above at each level.
+        let mut more: Vec<bool> = Vec::new();
+        for row in 0..rows {
+            let depth = table.depths[row].min(DEEPEST + 1);
+            more.truncate(depth);
+            more.resize(depth, false);
+            more.push(!last[row]);
+            for column in 0..columns {
+                if table.tree == Some(column) {
+                    push_branch(&mut texts.text, table.depths[row], &more);
+                }
+                let cell = (table.cell)(row, column);
+                texts.text.push_str(&shown_cell(&cell));
+                texts.ends.push((texts.text.len(), cell.mark));
+            }
+        }
+        texts
+    }
+
+    fn get(&self, row: usize, column: usize) -> (&str, Mark) {
+        let at = row * self.columns + column;
+        let begin = at.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        let (end, mark) = self.ends[at];
+        (&self.text[begin..end], mark)
+    }
+}
+
+/// Of each row of a tree whether no sibling comes below it.
+fn last_siblings(depths: &[usize]) -> Vec<bool> {
+    let mut last = vec![true; depths.len()];
+    // Of each level whether a row was seen, going up, since one that is less deep.
+    let mut seen: Vec<bool> = Vec::new();
+    for (row, depth) in depths.iter().enumerate().rev() {
+        let depth = (*depth).min(DEEPEST + 1);
+        seen.resize(depth + 1, false);
+        last[row] = !seen[depth];
+        seen[depth] = true;
+    }
+    last
 }
 
 /// Writes aligned columns, with headings.
-pub fn write(table: &Table, out: &mut dyn Write, style: Appearance) -> io::Result<()> {
-    let branches = if table.tree.is_some() {
-        branches(table)
-    } else {
-        Vec::new()
-    };
-    let text = |row: usize, column: usize| -> Cow<'_, str> {
-        let text = shown_cell(&table.rows[row].cells[column]);
-        if table.tree == Some(column) {
-            format!("{}{text}", branches[row]).into()
-        } else {
-            text
-        }
-    };
+pub fn write(table: &Table<'_>, out: &mut dyn Write, style: Appearance) -> io::Result<()> {
+    let texts = Texts::of(table);
+    let columns = table.columns.len();
     let mut widths: Vec<usize> = table
         .columns
         .iter()
@@ -79,71 +123,78 @@ pub fn write(table: &Table, out: &mut dyn Write, style: Appearance) -> io::Resul
             }
         })
         .collect();
-    for row in 0..table.rows.len() {
+    for row in 0..table.depths.len() {
         for (column, widest) in widths.iter_mut().enumerate() {
-            *widest = (*widest).max(width(&text(row, column)));
+            *widest = (*widest).max(width(texts.get(row, column).0));
         }
     }
     if let Some(columns) = style.width {
         shrink(table, &mut widths, columns);
     }
+    let is_right = |column: usize| table.columns[column].right && table.tree != Some(column);
     let mut line = String::new();
     if !style.no_headings {
         for (column, one) in table.columns.iter().enumerate() {
-            let right = one.right && table.tree != Some(column);
             pad(
                 &mut line,
                 one.name,
                 widths[column],
-                right,
-                column + 1 == table.columns.len(),
+                is_right(column),
+                column + 1 == columns,
             );
         }
         fit(&mut line, style.width);
         write_marked(out, &line, Mark::Strong, style.color)?;
         out.write_all(b"\n")?;
     }
-    for row in 0..table.rows.len() {
+    let mut marks = Vec::new();
+    for row in 0..table.depths.len() {
         line.clear();
-        let mut marks = Vec::new();
-        for (column, one) in table.columns.iter().enumerate() {
-            let text = text(row, column);
-            let right = one.right && table.tree != Some(column);
+        marks.clear();
+        for column in 0..columns {
+            let (text, mark) = texts.get(row, column);
             let begin = line.len();
             pad(
                 &mut line,
-                &cut(&text, widths[column]),
+                &cut(text, widths[column]),
                 widths[column],
-                right,
-                column + 1 == table.columns.len(),
+                is_right(column),
+                column + 1 == columns,
             );
-            let mark = table.rows[row].cells[column].mark;
             if style.color && mark != Mark::Plain {
                 marks.push((begin, line.len(), mark));
             }
         }
         fit(&mut line, style.width);
-        let mut at = 0;
-        for (begin, end, mark) in marks {
-            let (begin, end) = (begin.min(line.len()), end.min(line.len()));
-            out.write_all(&line.as_bytes()[at..begin])?;
-            // The blanks that align a cell are not part of what is said of it.
-            let cell = &line[begin..end];
-            let inner = cell.trim_matches(' ');
-            let lead = cell.len() - cell.trim_start_matches(' ').len();
-            out.write_all(&cell.as_bytes()[..lead])?;
-            write_marked(out, inner, mark, true)?;
-            out.write_all(&cell.as_bytes()[lead + inner.len()..])?;
-            at = end;
-        }
-        out.write_all(&line.as_bytes()[at..])?;
-        out.write_all(b"\n")?;
+        write_line(out, &line, &marks)?;
     }
     Ok(())
 }
 
+/// Writes a line in which some places, from one byte to before another, have marks.
+fn write_line(out: &mut dyn Write, line: &str, marks: &[(usize, usize, Mark)]) -> io::Result<()> {
+    let mut at = 0;
+    for (begin, end, mark) in marks {
+        let (begin, end) = ((*begin).min(line.len()), (*end).min(line.len()));
+        // A line that was cut may end within a cell, and in another character.
+        let Some(cell) = line.get(begin..end) else {
+            break;
+        };
+        out.write_all(&line.as_bytes()[at..begin])?;
+        // The blanks that align a cell are not part of what is said of it.
+        let inner = cell.trim_matches(' ');
+        let lead = cell.len() - cell.trim_start_matches(' ').len();
+        out.write_all(&cell.as_bytes()[..lead])?;
+        write_marked(out, inner, *mark, true)?;
+        out.write_all(&cell.as_bytes()[lead + inner.len()..])?;
+        at = end;
+    }
+    out.write_all(&line.as_bytes()[at..])?;
+    out.write_all(b"\n")
+}
+
 /// Takes columns from those that may be cut, the widest first, until the line fits.
-fn shrink(table: &Table, widths: &mut [usize], columns: usize) {
+fn shrink(table: &Table<'_>, widths: &mut [usize], columns: usize) {
     loop {
         let total: usize = widths.iter().sum::<usize>() + widths.len().saturating_sub(1);
         if total <= columns {
@@ -166,11 +217,21 @@ fn pad(line: &mut String, text: &str, columns: usize, right: bool, last: bool) {
     }
     let blanks = columns.saturating_sub(width(text));
     if right {
-        line.extend(std::iter::repeat_n(' ', blanks));
+        push_blanks(line, blanks);
     }
     line.push_str(text);
     if !right && !last {
-        line.extend(std::iter::repeat_n(' ', blanks));
+        push_blanks(line, blanks);
+    }
+}
+
+fn push_blanks(line: &mut String, number: usize) {
+    const BLANKS: &str = "                                ";
+    let mut left = number;
+    while left > 0 {
+        let part = left.min(BLANKS.len());
+        line.push_str(&BLANKS[..part]);
+        left -= part;
     }
 }
 
@@ -185,18 +246,19 @@ fn fit(line: &mut String, columns: Option<usize>) {
 }
 
 /// Writes one blank between columns. A blank in a value is `\040`, so that columns can be counted.
-pub fn write_raw(table: &Table, out: &mut dyn Write, style: Appearance) -> io::Result<()> {
+pub fn write_raw(table: &Table<'_>, out: &mut dyn Write, style: Appearance) -> io::Result<()> {
     if !style.no_headings {
         let names: Vec<_> = table.columns.iter().map(|one| one.name).collect();
         writeln!(out, "{}", names.join(" "))?;
     }
     let mut line = String::new();
-    for row in &table.rows {
+    for row in 0..table.depths.len() {
         line.clear();
-        for (at, cell) in row.cells.iter().enumerate() {
-            if at != 0 {
+        for column in 0..table.columns.len() {
+            if column != 0 {
                 line.push(' ');
             }
+            let cell = (table.cell)(row, column);
             let text = shown(&cell.data);
             if text.contains(' ') {
                 line.push_str(&text.replace(' ', "\\040"));
