@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What one types. The module itself is built by the kernel's Kbuild, from the file Kbuild; whatever
-# needs a rootfs or a virtual machine is in Makefile.tools and scripts/.
+# What one types. The module itself is built by the kernel's Kbuild, from the file Kbuild, the command
+# by cargo, from cli/; whatever needs a rootfs or a virtual machine is in Makefile.tools and scripts/.
 
 # The kernel tree to build against: the running kernel's, unless told otherwise. Where that one has
 # no Rust metadata, it is the tree that `make kdir` has made, if it has.
@@ -22,8 +22,14 @@ wrong-kdirs := $(if $(filter file,$(origin KDIR)),$(if $(filter $(system-kdir),$
 # Where the build's output goes: beside the sources, unless told otherwise.
 MO ?=
 
+# Where the command is left, with what belongs to it, and where it is installed.
+built-cli := cli/target/dist
+PREFIX ?= /usr/local
+DESTDIR ?=
+prefix = $(DESTDIR)$(PREFIX)
+
 .DEFAULT_GOAL := modules
-.PHONY: modules modules_install clean help check-kdir
+.PHONY: modules modules_install cli install clean help check-kdir
 
 # The compiler that the tree was made with, where it is installed and no other is asked for: Kbuild
 # warns about any other.
@@ -38,9 +44,28 @@ modules: check-kdir ## build nsinspect.ko for the kernel in KDIR (default: the r
 modules_install: check-kdir ## install nsinspect.ko below /lib/modules, for modprobe
 	+$(kbuild) modules_install
 
+# Built by this machine's cargo, which may be the user's own; where there is none, by Debian's, as root.
+cli: ## build the command nsinspect, with its man pages and completions, say where it is
+	@scripts/cli --host --out '$(built-cli)' >/dev/null
+	@echo 'nsinspect: the command is $(built-cli)/nsinspect; make install installs it'
+
+# Builds nothing: it runs as root, who may have no cargo.
+install: ## install the command, its man pages and completions below PREFIX (default: /usr/local)
+	@test -x '$(built-cli)/nsinspect' || { \
+		echo 'nsinspect: there is no $(built-cli)/nsinspect yet: make cli builds it' >&2; \
+		exit 1; }
+	install -d '$(prefix)/bin' '$(prefix)/share/man/man1' '$(prefix)/share/bash-completion/completions' \
+		'$(prefix)/share/zsh/site-functions' '$(prefix)/share/fish/vendor_completions.d'
+	install -m 0755 '$(built-cli)/nsinspect' '$(prefix)/bin'
+	install -m 0644 '$(built-cli)'/man/*.1 '$(prefix)/share/man/man1'
+	install -m 0644 '$(built-cli)/completions/nsinspect.bash' \
+		'$(prefix)/share/bash-completion/completions/nsinspect'
+	install -m 0644 '$(built-cli)/completions/_nsinspect' '$(prefix)/share/zsh/site-functions'
+	install -m 0644 '$(built-cli)/completions/nsinspect.fish' '$(prefix)/share/fish/vendor_completions.d'
+
 clean: ## remove what a build in the tree has made
 	$(if $(wildcard $(KDIR)/Makefile),+$(kbuild) clean)
-	rm -rf src/sys/generated
+	rm -rf src/sys/generated '$(built-cli)'
 
 # What a tree needs, each with the cure. Debian's header packages have the first two, and not the
 # third: `make kdir` makes a tree that has. If it did, but for other versions of the release, none of
@@ -74,3 +99,4 @@ help: ## show this
 	@echo 'Targets:'
 	@sed -n 's/^\([a-z_-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@echo 'Variables of modules, modules_install: KDIR, MO (directory for the output), W, C, V as in Kbuild'
+	@echo 'Variables of install: PREFIX, DESTDIR (what goes before it, for packages)'

@@ -5,10 +5,10 @@
 # and running a command inside the Debian root file system. Sourced, never run.
 #
 # Layout of the cache:
-#   rootfs-KEY/           Debian 13: compilers, virtme-ng, QEMU and the guest's programs
+#   rootfs-KEY/           Debian 13: compilers, crates, virtme-ng, QEMU and the guest's programs
 #   kernels/RELEASE-KEY/  a kernel: modules/ (with its image), tree/ (what modules are built on)
 #   resolved/KERNEL       what a name stands for: "RELEASE VERSION SOURCE-PACKAGE"
-#   build/                built modules, by kernel and checkout
+#   build/                built modules, by kernel and checkout, and the command, by checkout
 #   apt/ lock/ log/ run/ kvm-*
 
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash disable=SC2034  # for setup
 #
-# How the Debian 13 root file system is made. It serves twice: its compilers build the module,
-# and virtual machines boot on it. Sourced by setup.
+# How the Debian 13 root file system is made. It serves twice: its compilers build the module and the
+# command, and virtual machines boot on it. Sourced by setup.
 
 SUITE=trixie
 ROOTFS_PACKAGES=(
@@ -10,8 +10,12 @@ ROOTFS_PACKAGES=(
     bc bindgen bison bpftool ca-certificates clang cpio flex gcc kmod libdw-dev libelf-dev
     libssl-dev lld llvm make pahole perl python3 rsync rust-clippy rust-src rustc rustfmt
     xz-utils zstd
+    # to build the command
+    cargo librust-anstyle-dev librust-clap-complete-dev librust-clap-dev librust-clap-mangen-dev
+    librust-libc-dev librust-memchr-dev librust-serde-dev librust-serde-json-dev
+    librust-terminal-size-dev librust-unicode-width-dev
     # to check sources
-    pyflakes3 shellcheck
+    librust-proptest-dev pyflakes3 shellcheck
     # to run virtual machines
     qemu-system-x86 virtiofsd virtme-ng
     # for the programs in them
@@ -46,15 +50,17 @@ bootstrap() {
 }
 
 # Adds what no package brings: the source of kernels, at the mirror that mmdebstrap has chosen;
-# mount points; a note of the compilers, which kernel trees are keyed by; and a virtiofsd that
-# lets a guest keep what it has read. Nobody writes to the root file system, and without that a
-# guest reads each program anew whenever it is started, which takes ten times as long.
+# mount points; the command on the PATH, which is where its own mount point is; a note of the
+# compilers, which kernel trees are keyed by; and a virtiofsd that lets a guest keep what it has read.
+# Nobody writes to the root file system, and without that a guest reads each program anew whenever
+# it is started, which takes ten times as long.
 finish_rootfs() {
     local mirror
     mirror=$(awk '$1 == "deb" { for (i = 2; i <= NF; i++) if ($i ~ /:\//) { print $i; exit } }' \
         "$1/etc/apt/sources.list")
     echo "deb $mirror $SUITE-backports main" >"$1/etc/apt/sources.list.d/backports.list"
-    mkdir -p "$1"/{build,kernel,nsinspect,results,vm} "$1/usr/lib/modules"
+    mkdir -p "$1"/{build,cli,kernel,nsinspect,results,vm} "$1/usr/lib/modules"
+    ln -s /cli/nsinspect "$1/usr/local/bin/nsinspect"
     chroot "$1" dpkg-query --show binutils bindgen clang-19 gcc-14 libc6 pahole rust-src rustc \
         >"$1/etc/nsinspect-compilers"
     printf '%s\n' '#!/bin/sh' 'exec /usr/libexec/virtiofsd --cache always "$@"' \
