@@ -351,58 +351,80 @@ struct Finder<'a, 't> {
 }
 
 impl Finder<'_, '_> {
-    fn put(&mut self, group: Group, task: usize) {
-        let at = *self.by_group.entry(group.clone()).or_insert_with(|| {
-            self.groups.push((group, Vec::new()));
-            self.groups.len() - 1
-        });
-        self.groups[at].1.push(task);
-        self.of_task[task] = Some(at as u32);
+    /// Where a group stands among all, which may be a new one.
+    fn group(&mut self, group: Group) -> usize {
+        match self.by_group.get(&group) {
+            Some(at) => *at,
+            None => {
+                self.groups.push((group.clone(), Vec::new()));
+                self.by_group.insert(group, self.groups.len() - 1);
+                self.groups.len() - 1
+            }
+        }
+    }
+
+    fn put(&mut self, group: usize, task: usize) {
+        self.groups[group].1.push(task);
+        self.of_task[task] = Some(group as u32);
     }
 
     /// By the cgroup: containers at once, units where they have a namespace of their own.
     fn by_cgroup(&mut self) {
-        let mut known: HashMap<&[u8], Option<Identity>> = HashMap::new();
-        let mut units: HashMap<Identity, Vec<usize>> = HashMap::new();
-        let mut unit_order = Vec::new();
-        for (index, task) in self.system.tasks.iter().enumerate() {
+        /// What a cgroup says, found once for each.
+        #[derive(Clone, Copy)]
+        enum Says {
+            Nothing,
+            Container(usize),
+            Unit(usize),
+        }
+        let mut known: HashMap<&[u8], Says> = HashMap::new();
+        let mut units: Vec<(Identity, Vec<usize>)> = Vec::new();
+        let mut by_unit: HashMap<Identity, usize> = HashMap::new();
+        // One process after the other is in the same, mostly.
+        let mut last: Option<(&[u8], Says)> = None;
+        let system = self.system;
+        for (index, task) in system.tasks.iter().enumerate() {
             let Some(cgroup) = task.cgroup.filter(|_| !task.is_kthread()) else {
                 continue;
             };
-            let identity = known.entry(cgroup.raw()).or_insert_with(|| {
-                let path = String::from_utf8_lossy(&cgroup.bytes()).into_owned();
-                of_cgroup(&path).or_else(|| self.names.by_cgroup(&path))
-            });
-            match identity {
-                Some(identity) if identity.runtime == Runtime::Systemd => {
-                    // A session has no walls of its own: who makes some in it is a jail.
-                    let is_open =
-                        identity.id == "init.scope" || identity.id.starts_with("session-");
-                    if !is_open {
-                        units
-                            .entry(identity.clone())
-                            .or_insert_with(|| {
-                                unit_order.push(identity.clone());
-                                Vec::new()
-                            })
-                            .push(index);
+            let says = match last {
+                Some((raw, says)) if raw == cgroup.raw() => says,
+                _ => *known.entry(cgroup.raw()).or_insert_with(|| {
+                    let path = String::from_utf8_lossy(&cgroup.bytes()).into_owned();
+                    match of_cgroup(&path).or_else(|| self.names.by_cgroup(&path)) {
+                        None => Says::Nothing,
+                        Some(unit) if unit.runtime == Runtime::Systemd => {
+                            // A session has no walls of its own: who makes some in it is a jail.
+                            if unit.id == "init.scope" || unit.id.starts_with("session-") {
+                                return Says::Nothing;
+                            }
+                            Says::Unit(*by_unit.entry(unit.clone()).or_insert_with(|| {
+                                units.push((unit, Vec::new()));
+                                units.len() - 1
+                            }))
+                        }
+                        Some(identity) => Says::Container(self.group(Group::Cgroup(identity))),
                     }
-                }
-                Some(identity) => self.put(Group::Cgroup(identity.clone()), index),
-                None => {}
+                }),
+            };
+            last = Some((cgroup.raw(), says));
+            match says {
+                Says::Nothing => {}
+                Says::Container(group) => self.put(group, index),
+                Says::Unit(unit) => units[unit].1.push(index),
             }
         }
         let claimed = self.claimed();
-        for unit in unit_order {
-            let tasks = &units[&unit];
+        for (unit, tasks) in units {
             let has_own = tasks.iter().any(|task| {
-                self.system
-                    .differs(&self.system.tasks[*task])
+                system
+                    .differs(&system.tasks[*task])
                     .any(|(_, inum)| !claimed.contains_key(&inum))
             });
             if has_own {
-                for task in tasks.clone() {
-                    self.put(Group::Cgroup(unit.clone()), task);
+                let group = self.group(Group::Cgroup(unit));
+                for task in tasks {
+                    self.put(group, task);
                 }
             }
         }
@@ -445,13 +467,14 @@ impl Finder<'_, '_> {
                 id: state.id.clone(),
                 pod_uid: None,
             };
-            self.put(Group::Cgroup(identity), first);
+            let group = self.group(Group::Cgroup(identity));
+            self.put(group, first);
         }
     }
 
     /// By namespaces: who has another one than the host, and is in no container by its cgroup.
     fn jails(&mut self) {
-        let claimed = self.claimed();
+        let mut claimed = self.claimed();
         for index in 0..self.system.tasks.len() {
             let task = &self.system.tasks[index];
             if self.of_task[index].is_some() || task.is_kthread() {
@@ -465,13 +488,15 @@ impl Finder<'_, '_> {
             } else {
                 inum
             };
-            match claimed.get(&inum) {
-                Some(at) => {
-                    self.groups[*at as usize].1.push(index);
-                    self.of_task[index] = Some(*at);
+            let group = match claimed.get(&inum) {
+                Some(group) => *group as usize,
+                None => {
+                    let group = self.group(Group::Jail(ns_type, inum));
+                    claimed.insert(inum, group as u32);
+                    group
                 }
-                None => self.put(Group::Jail(ns_type, inum), index),
-            }
+            };
+            self.put(group, index);
         }
     }
 

@@ -202,7 +202,7 @@ impl From<crate::text::Inum> for Cell {
 
 impl From<crate::text::NsType> for Cell {
     fn from(ns_type: crate::text::NsType) -> Self {
-        ns_type.name().into()
+        Words::known(ns_type.name()).into()
     }
 }
 

@@ -174,7 +174,7 @@ impl<'t> System<'t> {
                 }
             })
         });
-        hosts[NsType::ALL.iter().position(|one| *one == ns_type)?]
+        hosts[ns_type.place()]
     }
 
     /// The types of namespace in which a process has another one than the host; what it has given back is none.

@@ -282,6 +282,20 @@ impl NsType {
         }
     }
 
+    /// Where it stands in [`NsType::ALL`].
+    pub const fn place(self) -> usize {
+        match self {
+            Self::Pid => 0,
+            Self::Mnt => 1,
+            Self::Uts => 2,
+            Self::Ipc => 3,
+            Self::Net => 4,
+            Self::Cgroup => 5,
+            Self::User => 6,
+            Self::Time => 7,
+        }
+    }
+
     /// The type with that name.
     pub fn from_name(name: &[u8]) -> Option<Self> {
         Self::ALL

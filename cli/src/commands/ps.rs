@@ -370,7 +370,7 @@ struct Context<'a, 't> {
 }
 
 /// The types of namespace in which something is not in the host's.
-fn differs<'t>(system: &System<'t>, namespace: impl Fn(NsType) -> Option<Inum>) -> Cell {
+fn differs(system: &System<'_>, namespace: impl Fn(NsType) -> Option<Inum>) -> Cell {
     Cell::list(NsType::ALL.into_iter().filter(|ns_type| {
         namespace(*ns_type).is_some_and(|inum| Some(inum) != system.host(*ns_type))
     }))

@@ -15,7 +15,7 @@ use crate::text::Escaped;
 /// Words for a cell. They are shown as they are: nothing in them can harm a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Words {
-    shown: String,
+    shown: Cow<'static, str>,
     /// What JSON has, where that is something else: JSON has escapes of its own for control characters.
     json: Option<String>,
     /// There were bytes that are no UTF-8, and the words have escapes in their place.
@@ -28,12 +28,11 @@ impl Words {
     /// Takes bytes of any kind.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         // Most are plain ASCII.
-        if bytes
-            .iter()
-            .all(|byte| (b' '..=b'~').contains(byte) && *byte != b'\\')
-        {
+        if bytes.iter().fold(true, |so_far, byte| {
+            so_far & (b' '..=b'~').contains(byte) & (*byte != b'\\')
+        }) {
             return Self {
-                shown: String::from_utf8_lossy(bytes).into_owned(),
+                shown: Cow::Owned(std::str::from_utf8(bytes).unwrap_or_default().to_string()),
                 json: None,
                 escaped: false,
                 sign: false,
@@ -46,9 +45,19 @@ impl Words {
             _ => None,
         };
         Self {
-            shown,
+            shown: Cow::Owned(shown),
             json,
             escaped,
+            sign: false,
+        }
+    }
+
+    /// Takes words of this program's own.
+    pub const fn known(words: &'static str) -> Self {
+        Self {
+            shown: Cow::Borrowed(words),
+            json: None,
+            escaped: false,
             sign: false,
         }
     }
@@ -73,7 +82,7 @@ impl Words {
             Cow::Owned(bytes) => Self::from_bytes(&bytes),
         };
         if text.is_cut() {
-            words.shown.push_str("\\~");
+            words.shown.to_mut().push_str("\\~");
             if let Some(json) = &mut words.json {
                 json.push_str("\\~");
             }

@@ -3,29 +3,48 @@
 //! Tables and trees for a terminal, and raw lines for a pipe.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::printable::{cut, width};
-use super::{write_marked, Appearance, Cell, Data, Mark, Table};
+use super::{write_marked, Appearance, Data, Mark, Table};
 
 /// The text of a value. It is harmless.
 pub fn shown(data: &Data) -> Cow<'_, str> {
     match data {
-        Data::Absent => "-".into(),
-        Data::Number(number) => number.to_string().into(),
-        Data::Flag(flag) => if *flag { "1" } else { "0" }.into(),
-        // A dash of its own would be taken for nothing.
-        Data::Words(words) if words.is_dash() => "\\055".into(),
-        Data::Words(words) => words.shown().into(),
-        Data::List(list) if list.is_empty() => "-".into(),
-        Data::List(list) => list.iter().map(shown).collect::<Vec<_>>().join(",").into(),
+        Data::Words(words) if !words.is_dash() => words.shown().into(),
+        _ => {
+            let mut text = String::new();
+            push_shown(&mut text, data);
+            text.into()
+        }
     }
 }
 
-fn shown_cell(cell: &Cell) -> Cow<'_, str> {
-    match cell.mark {
-        Mark::Shared => format!("{}*", shown(&cell.data)).into(),
-        _ => shown(&cell.data),
+/// Adds the text of a value.
+fn push_shown(text: &mut String, data: &Data) {
+    match data {
+        Data::Absent => text.push('-'),
+        Data::Number(number) => {
+            // The shorter type is printed much faster.
+            let _ = match u64::try_from(*number) {
+                Ok(number) => write!(text, "{number}"),
+                Err(_) => write!(text, "{number}"),
+            };
+        }
+        Data::Flag(flag) => text.push(if *flag { '1' } else { '0' }),
+        // A dash of its own would be taken for nothing.
+        Data::Words(words) if words.is_dash() => text.push_str("\\055"),
+        Data::Words(words) => text.push_str(words.shown()),
+        Data::List(list) if list.is_empty() => text.push('-'),
+        Data::List(list) => {
+            for (at, one) in list.iter().enumerate() {
+                if at != 0 {
+                    text.push(',');
+                }
+                push_shown(text, one);
+            }
+        }
     }
 }
 
@@ -53,7 +72,7 @@ fn push_branch(text: &mut String, depth: usize, more: &[bool]) {
 struct Texts {
     text: String,
     /// Where each cell ends, row by row, and what is said of it.
-    ends: Vec<(usize, Mark)>,
+    ends: Vec<(u32, Mark)>,
     columns: usize,
 }
 
@@ -66,21 +85,27 @@ impl Texts {
             ends: Vec::with_capacity(rows * columns),
             columns,
         };
-        let last = last_siblings(&table.depths);
         // Whether a sibling comes below, of the row above at each level.
         let mut more: Vec<bool> = Vec::new();
-        for row in 0..rows {
+        for (row, is_last) in last_siblings(&table.depths).into_iter().enumerate() {
             let depth = table.depths[row].min(DEEPEST + 1);
             more.truncate(depth);
             more.resize(depth, false);
-            more.push(!last[row]);
+            more.push(!is_last);
             for column in 0..columns {
                 if table.tree == Some(column) {
                     push_branch(&mut texts.text, table.depths[row], &more);
                 }
                 let cell = (table.cell)(row, column);
-                texts.text.push_str(&shown_cell(&cell));
-                texts.ends.push((texts.text.len(), cell.mark));
+                push_shown(&mut texts.text, &cell.data);
+                if cell.mark == Mark::Shared {
+                    texts.text.push('*');
+                }
+                // A text of 4 GiB is more than any terminal or pipe is for.
+                texts.ends.push((
+                    u32::try_from(texts.text.len()).unwrap_or(u32::MAX),
+                    cell.mark,
+                ));
             }
         }
         texts
@@ -90,7 +115,12 @@ impl Texts {
         let at = row * self.columns + column;
         let begin = at.checked_sub(1).map_or(0, |before| self.ends[before].0);
         let (end, mark) = self.ends[at];
-        (&self.text[begin..end], mark)
+        (
+            self.text
+                .get(begin as usize..end as usize)
+                .unwrap_or_default(),
+            mark,
+        )
     }
 }
 
@@ -151,15 +181,16 @@ pub fn write(table: &Table<'_>, out: &mut dyn Write, style: Appearance) -> io::R
     for row in 0..table.depths.len() {
         line.clear();
         marks.clear();
-        for column in 0..columns {
+        for (column, width) in widths.iter().copied().enumerate() {
             let (text, mark) = texts.get(row, column);
             let begin = line.len();
+            let is_last = column + 1 == columns;
             pad(
                 &mut line,
-                &cut(text, widths[column]),
-                widths[column],
+                &cut(text, width),
+                width,
                 is_right(column),
-                column + 1 == columns,
+                is_last,
             );
             if style.color && mark != Mark::Plain {
                 marks.push((begin, line.len(), mark));
@@ -258,11 +289,11 @@ pub fn write_raw(table: &Table<'_>, out: &mut dyn Write, style: Appearance) -> i
             if column != 0 {
                 line.push(' ');
             }
-            let cell = (table.cell)(row, column);
-            let text = shown(&cell.data);
-            if text.contains(' ') {
-                line.push_str(&text.replace(' ', "\\040"));
-            } else {
+            let begin = line.len();
+            push_shown(&mut line, &(table.cell)(row, column).data);
+            if line[begin..].contains(' ') {
+                let text = line[begin..].replace(' ', "\\040");
+                line.truncate(begin);
                 line.push_str(&text);
             }
         }

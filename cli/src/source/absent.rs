@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{reason, Error, Query, LIVE};
 
@@ -67,7 +67,7 @@ fn no_right() -> Error {
 fn in_container() -> bool {
     let is_other = |name, initial: u32| {
         fs::read_link(format!("/proc/self/ns/{name}"))
-            .is_ok_and(|link| link != PathBuf::from(format!("{name}:[{initial}]")))
+            .is_ok_and(|link| link.as_os_str() != format!("{name}:[{initial}]").as_str())
     };
     is_other("pid", 0xEFFF_FFFC) || is_other("user", 0xEFFF_FFFD)
 }

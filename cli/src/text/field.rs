@@ -345,7 +345,7 @@ impl<'t> Field<'t> for Caps {
                 b'a'..=b'f' => digit - b'a' + 10,
                 _ => return None,
             };
-            value = value << 4 | u64::from(digit);
+            value = (value << 4) | u64::from(digit);
         }
         cursor.rest = &cursor.rest[16..];
         Some(Self(value))
