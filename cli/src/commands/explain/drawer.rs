@@ -15,6 +15,8 @@ use super::drawing::{self, shown, Column, Drawing, Row, Shown, Structure, Way};
 const NAMED: usize = 4;
 /// How many ranges of a map of ids are shown.
 const RANGES: usize = 3;
+/// How many mounts more are drawn if something else leads to them.
+const WANTED: usize = 2;
 /// Pid and user namespaces nest no deeper (`MAX_PID_NS_LEVEL`, `create_user_ns()`), with the initial one.
 const LEVELS: usize = 33;
 
@@ -281,8 +283,8 @@ impl<'a, 't> Drawer<'a, 't> {
         }
     }
 
-    /// Draws the root mount of a mount namespace, the one that is on top of it, these mounts, and the first others, `limit`
-    /// in all.
+    /// Draws the root mount of a mount namespace, the one that is on top of it, those that are wanted, and as many of the
+    /// others that there are `limit` in all.
     pub(super) fn mounts(
         &mut self,
         node: usize,
@@ -299,10 +301,14 @@ impl<'a, 't> Drawer<'a, 't> {
                 || wanted.contains(&mount.id)
                 || (mount.has("root") && mount.point.raw() == b"/")
         };
-        let mut chosen: HashSet<u64> = HashSet::new();
-        let first = mounts.iter().filter(|mount| is_wanted(mount));
+        let mut chosen: HashSet<u64> = mounts
+            .iter()
+            .filter(is_wanted)
+            .map(|mount| mount.id)
+            .take(limit + WANTED)
+            .collect();
         let reachable = mounts.iter().filter(|mount| mount.has("root"));
-        for mount in first.chain(reachable).chain(mounts) {
+        for mount in reachable.chain(mounts) {
             if chosen.len() >= limit {
                 break;
             }

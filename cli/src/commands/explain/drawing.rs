@@ -84,7 +84,7 @@ impl From<Words> for Shown {
     fn from(words: Words) -> Self {
         Self(match words.shown() {
             // As in tables, a dash of its own would be taken for nothing.
-            "-" => "\\055".to_string(),
+            _ if words.is_dash() => "\\055".to_string(),
             "" => "\"\"".to_string(),
             shown => shown.to_string(),
         })

@@ -28,6 +28,8 @@ pub(super) fn draw(system: &System<'_>, containers: &Containers, index: usize) -
         .chain(task.upid.iter().filter_map(|upid| upid.ns))
         .chain(task.pid_for_children)
         .chain(task.time_for_children)
+        .chain(task.rootns)
+        .chain(task.cwdns)
         .filter(|inum| !is_host(system, *inum))
         .collect();
     let mut picture = Process {
