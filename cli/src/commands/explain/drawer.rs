@@ -283,8 +283,8 @@ impl<'a, 't> Drawer<'a, 't> {
         }
     }
 
-    /// Draws the root mount of a mount namespace, the one that is on top of it, those that are wanted, and as many of the
-    /// others that there are `limit` in all.
+    /// Draws the root mount of a mount namespace, what is on top of it, the mounts that are wanted, and as many of the others
+    /// that there are `limit` in all.
     pub(super) fn mounts(
         &mut self,
         node: usize,
@@ -297,9 +297,7 @@ impl<'a, 't> Drawer<'a, 't> {
         let mounts = system.mounts_of(inum);
         let root = system.namespace(inum).and_then(Namespace::root_mount);
         let is_wanted = |mount: &&Mount<'_>| {
-            Some(mount.id) == root
-                || wanted.contains(&mount.id)
-                || (mount.has("root") && mount.point.raw() == b"/")
+            Some(mount.id) == root || wanted.contains(&mount.id) || mount.point.raw() == b"/"
         };
         let mut chosen: HashSet<u64> = mounts
             .iter()

@@ -13,7 +13,7 @@ use super::drawer::{self, Drawer};
 use super::drawing::{self, shown, Column, Drawing, Row, Shown, Way};
 
 /// How many mounts of a mount namespace are drawn.
-const MOUNTS: usize = 3;
+const MOUNTS: usize = 4;
 /// How many processes of a namespace are remembered.
 const MEMBERS: usize = 8;
 
