@@ -18,7 +18,7 @@ const RANGES: usize = 3;
 /// How many mounts more are drawn if something else leads to them.
 const WANTED: usize = 2;
 /// Pid and user namespaces nest no deeper (`MAX_PID_NS_LEVEL`, `create_user_ns()`), with the initial one.
-const LEVELS: usize = 33;
+pub(super) const LEVELS: usize = 33;
 
 /// The structure of a type of namespace.
 pub(super) fn structure(ns_type: NsType) -> &'static Structure {

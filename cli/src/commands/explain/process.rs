@@ -9,7 +9,7 @@ use crate::output::Mark;
 use crate::system::System;
 use crate::text::{Escaped, Inum, NsType, Task};
 
-use super::drawer::{self, Drawer};
+use super::drawer::{self, Drawer, LEVELS};
 use super::drawing::{self, shown, Column, Drawing, Row, Shown, Way};
 
 /// How many mounts of a mount namespace are drawn.
@@ -155,7 +155,7 @@ impl<'t> Process<'_, 't> {
         let task = self.task;
         let node = self.drawer.add(&drawing::PID, "", Column::Second);
         self.row(node, Row::field("level", task.level).key("level="));
-        for (level, upid) in task.upid.iter().enumerate() {
+        for (level, upid) in task.upid.iter().take(LEVELS).enumerate() {
             let name = shown!["numbers[", level, "]"];
             let row = Row::field(name, shown!["upid {nr ", upid.number, ", ns}"]).key("upid=");
             let Some(inum) = upid.ns else {
@@ -341,7 +341,7 @@ impl<'t> Process<'_, 't> {
             ("pids[PIDTYPE_SID]", task.sid, "sid="),
         ] {
             // They come in the namespaces of numbers[], which are at most that many.
-            let numbers = Shown::list(numbers.iter().take(33).map(Shown::from));
+            let numbers = Shown::list(numbers.iter().take(LEVELS).map(Shown::from));
             self.row(
                 node,
                 Row::field(name, shown!["pid {", numbers, "}"]).key(key),
