@@ -136,8 +136,10 @@ impl Cell {
 
     /// Several values.
     pub fn list<T: Into<Cell>>(list: impl IntoIterator<Item = T>) -> Self {
+        let mut data = Vec::with_capacity(8);
+        data.extend(list.into_iter().map(|one| one.into().data));
         Self {
-            data: Data::List(list.into_iter().map(|one| one.into().data).collect()),
+            data: Data::List(data),
             mark: Mark::Plain,
         }
     }

@@ -143,6 +143,16 @@ pub fn key(kind: &str, name: &str) -> Option<&'static Key> {
         .find(|one| one.name == name)
 }
 
+/// The end of a line. It says nothing that the other fields do not, so all are equal.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tail<'t>(&'t [u8]);
+
+impl PartialEq for Tail<'_> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// Describes a kind of record once: the type, its parser, its printer, and [`Key`]s.
 macro_rules! record {
     (
@@ -151,6 +161,7 @@ macro_rules! record {
             $($(#[$pmeta:meta])* $positional:ident: $ptype:ty,)*
             ;
             $($field:ident: $type:ty = $key:literal, $about:literal, $kernel:literal;)*
+            $(@tail $start:literal $($tfield:ident: $ttype:ty = $tkey:literal, $tabout:literal, $tkernel:literal;)*)?
         }
     ) => {
         $(#[$meta])*
@@ -158,18 +169,27 @@ macro_rules! record {
         pub struct $name<'t> {
             $($(#[$pmeta])* pub $positional: $ptype,)*
             $(#[doc = $about] pub $field: $type,)*
+            $($(#[doc = $tabout] pub $tfield: $ttype,)*)?
             seen: u64,
+            /// The end of the line, which many records have in common.
+            tail: Tail<'t>,
             borrowed: std::marker::PhantomData<&'t [u8]>,
         }
 
         impl<'t> $name<'t> {
             /// Its fields that have a key, in their order.
-            pub const KEYS: &'static [Key] = &[$(Key { name: $key, about: $about, kernel: $kernel },)*];
+            pub const KEYS: &'static [Key] = &[
+                $(Key { name: $key, about: $about, kernel: $kernel },)*
+                $($(Key { name: $tkey, about: $tabout, kernel: $tkernel },)*)?
+            ];
 
-            /// Reads what follows the record's first word.
-            pub(crate) fn parse(line: &'t [u8]) -> Result<Self, &'static str> {
+            /// Reads what follows the record's first word. Where the end of the line is that of the record before, it is
+            /// not read again.
+            pub(crate) fn parse(line: &'t [u8], before: Option<&Self>) -> Result<Self, &'static str> {
                 let mut cursor = Cursor::new(line);
                 let mut record = Self::default();
+                // Not all kinds have such an end.
+                let _ = before;
                 $(
                     record.$positional = cursor
                         .positional()
@@ -190,6 +210,27 @@ macro_rules! record {
                             }
                             bit <<= 1;
                         )*
+                        $(
+                            // What this does not know may stand before it.
+                            if cursor.rest().starts_with($start.as_bytes()) {
+                                record.tail = Tail(cursor.rest());
+                                if let Some(before) = before.filter(|before| before.tail.0 == cursor.rest()) {
+                                    $(record.$tfield = before.$tfield;)*
+                                    // Whatever comes before the end has the bits below.
+                                    record.seen |= before.seen & !(bit - 1);
+                                    return Ok(record);
+                                }
+                            }
+                            $(
+                                if cursor.at_key(concat!(" ", $tkey, "=").as_bytes()) {
+                                    record.$tfield = cursor
+                                        .value()
+                                        .ok_or(concat!("a record ", $kind, " has no valid value of ", $tkey))?;
+                                    record.seen |= bit;
+                                }
+                                bit <<= 1;
+                            )*
+                        )?
                     }
                     if cursor.is_done() {
                         return Ok(record);
@@ -210,6 +251,7 @@ macro_rules! record {
                 }
                 match key {
                     $($key => self.$field.to_value(),)*
+                    $($($tkey => self.$tfield.to_value(),)*)?
                     _ => Value::Absent,
                 }
             }
@@ -233,6 +275,13 @@ macro_rules! record {
                         }
                         bit <<= 1;
                     )*
+                    $($(
+                        if self.seen & bit != 0 {
+                            line.extend_from_slice(concat!(" ", $tkey, "=").as_bytes());
+                            self.$tfield.print(&mut line);
+                        }
+                        bit <<= 1;
+                    )*)?
                 }
                 line
             }
@@ -398,6 +447,7 @@ record! {
         state: Escaped<'t> = "state", "as in ps: R S D T t I Z X P", "__state, exit_state";
         kind: Escaped<'t> = "kind", "user or kthread", "PF_KTHREAD";
         start: u64 = "start", "when it began, in nanoseconds since boot", "start_boottime";
+        @tail " pidns="
         pidns: Option<Inum> = "pidns", "the pid namespace it is in", "the last of numbers[]";
         pid_for_children: Option<Inum> = "pid_for_children", "the pid namespace its children will be in", "nsproxy.pid_ns_for_children";
         mntns: Option<Inum> = "mntns", "its mount namespace", "nsproxy";
@@ -442,6 +492,7 @@ record! {
         nnp: Option<bool> = "nnp", "1: execve() gives it no privileges any more", "atomic_flags";
         state: Escaped<'t> = "state", "as in ps: R S D T t I Z X P", "__state, exit_state";
         start: u64 = "start", "when it began, in nanoseconds since boot", "start_boottime";
+        @tail " pidns="
         pidns: Option<Inum> = "pidns", "the pid namespace it is in", "the last of numbers[]";
         pid_for_children: Option<Inum> = "pid_for_children", "the pid namespace its children will be in", "nsproxy.pid_ns_for_children";
         mntns: Option<Inum> = "mntns", "its mount namespace", "nsproxy";
@@ -713,6 +764,7 @@ impl<'t> Text<'t> {
         Records {
             rest: self.body,
             line: 1,
+            last: None,
         }
     }
 }
@@ -722,6 +774,8 @@ impl<'t> Text<'t> {
 pub struct Records<'t> {
     rest: &'t [u8],
     line: usize,
+    /// The last task: the next one may have namespaces and directories in common with it.
+    last: Option<Task<'t>>,
 }
 
 impl<'t> Iterator for Records<'t> {
@@ -735,7 +789,11 @@ impl<'t> Iterator for Records<'t> {
         let line = &self.rest[..at];
         self.rest = self.rest.get(at + 1..).unwrap_or_default();
         self.line += 1;
-        Some(record(line).map_err(|what| Error::Malformed(self.line, what)))
+        let found = read(line, self.last.as_ref());
+        if let Ok(Record::Task(task)) = &found {
+            self.last = Some(task.clone());
+        }
+        Some(found.map_err(|what| Error::Malformed(self.line, what)))
     }
 }
 
@@ -745,19 +803,23 @@ impl<'t> Iterator for Records<'t> {
 ///
 /// Says what the format does not allow.
 pub fn record(line: &[u8]) -> Result<Record<'_>, &'static str> {
+    read(line, None)
+}
+
+fn read<'t>(line: &'t [u8], before: Option<&Task<'t>>) -> Result<Record<'t>, &'static str> {
     let (kind, rest) = line.split_at(memchr::memchr(b' ', line).unwrap_or(line.len()));
     Ok(match kind {
-        b"task" => Record::Task(Task::parse(rest)?),
+        b"task" => Record::Task(Task::parse(rest, before)?),
         b"mount" => Record::Mount(Mount::parse(rest)?),
         b"ns" => {
-            let namespace = Namespace::parse(rest)?;
+            let namespace = Namespace::parse(rest, None)?;
             if namespace.inum.is_none() {
                 return Err("a namespace has no inode number");
             }
             Record::Namespace(namespace)
         }
-        b"thread" => Record::Thread(Thread::parse(rest)?),
-        b"hold" => Record::Hold(Hold::parse(rest)?),
+        b"thread" => Record::Thread(Thread::parse(rest, None)?),
+        b"hold" => Record::Hold(Hold::parse(rest, None)?),
         b"" => return Err("an empty line"),
         _ => Record::Unknown(line),
     })

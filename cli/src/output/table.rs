@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::printable::{cut, width};
+use super::printable::{self, cut, width};
 use super::{write_marked, Appearance, Data, Mark, Table};
 
 /// The text of a value. It is harmless.
@@ -71,8 +71,8 @@ fn push_branch(text: &mut String, depth: usize, more: &[bool]) {
 /// The texts of all cells, one behind the other.
 struct Texts {
     text: String,
-    /// Where each cell ends, row by row, and what is said of it.
-    ends: Vec<(u32, Mark)>,
+    /// Where each cell ends, row by row, how many columns it takes, and what is said of it.
+    ends: Vec<(u32, u16, Mark)>,
     columns: usize,
 }
 
@@ -93,6 +93,7 @@ impl Texts {
             more.resize(depth, false);
             more.push(!is_last);
             for column in 0..columns {
+                let begin = texts.text.len();
                 if table.tree == Some(column) {
                     push_branch(&mut texts.text, table.depths[row], &more);
                 }
@@ -101,26 +102,22 @@ impl Texts {
                 if cell.mark == Mark::Shared {
                     texts.text.push('*');
                 }
+                let columns = width(&texts.text[begin..]).try_into().unwrap_or(u16::MAX);
                 // A text of 4 GiB is more than any terminal or pipe is for.
-                texts.ends.push((
-                    u32::try_from(texts.text.len()).unwrap_or(u32::MAX),
-                    cell.mark,
-                ));
+                let end = u32::try_from(texts.text.len()).unwrap_or(u32::MAX);
+                texts.ends.push((end, columns, cell.mark));
             }
         }
         texts
     }
 
-    fn get(&self, row: usize, column: usize) -> (&str, Mark) {
+    /// The text of a cell, how many columns it takes, and what is said of it.
+    fn get(&self, row: usize, column: usize) -> (&str, usize, Mark) {
         let at = row * self.columns + column;
         let begin = at.checked_sub(1).map_or(0, |before| self.ends[before].0);
-        let (end, mark) = self.ends[at];
-        (
-            self.text
-                .get(begin as usize..end as usize)
-                .unwrap_or_default(),
-            mark,
-        )
+        let (end, columns, mark) = self.ends[at];
+        let text = self.text.get(begin as usize..end as usize);
+        (text.unwrap_or_default(), columns.into(), mark)
     }
 }
 
@@ -155,7 +152,7 @@ pub fn write(table: &Table<'_>, out: &mut dyn Write, style: Appearance) -> io::R
         .collect();
     for row in 0..table.depths.len() {
         for (column, widest) in widths.iter_mut().enumerate() {
-            *widest = (*widest).max(width(texts.get(row, column).0));
+            *widest = (*widest).max(texts.get(row, column).1);
         }
     }
     if let Some(columns) = style.width {
@@ -165,12 +162,14 @@ pub fn write(table: &Table<'_>, out: &mut dyn Write, style: Appearance) -> io::R
     let mut line = String::new();
     if !style.no_headings {
         for (column, one) in table.columns.iter().enumerate() {
+            let is_last = column + 1 == columns;
             pad(
                 &mut line,
                 one.name,
+                width(one.name),
                 widths[column],
                 is_right(column),
-                column + 1 == columns,
+                is_last,
             );
         }
         fit(&mut line, style.width);
@@ -182,16 +181,22 @@ pub fn write(table: &Table<'_>, out: &mut dyn Write, style: Appearance) -> io::R
         line.clear();
         marks.clear();
         for (column, width) in widths.iter().copied().enumerate() {
-            let (text, mark) = texts.get(row, column);
+            let (text, takes, mark) = texts.get(row, column);
             let begin = line.len();
             let is_last = column + 1 == columns;
-            pad(
-                &mut line,
-                &cut(text, width),
-                width,
-                is_right(column),
-                is_last,
-            );
+            if takes <= width {
+                pad(&mut line, text, takes, width, is_right(column), is_last);
+            } else {
+                let text = cut(text, width);
+                pad(
+                    &mut line,
+                    &text,
+                    printable::width(&text),
+                    width,
+                    is_right(column),
+                    is_last,
+                );
+            }
             if style.color && mark != Mark::Plain {
                 marks.push((begin, line.len(), mark));
             }
@@ -241,12 +246,12 @@ fn shrink(table: &Table<'_>, widths: &mut [usize], columns: usize) {
     }
 }
 
-/// Adds a cell to a line. Nothing stands behind the last one.
-fn pad(line: &mut String, text: &str, columns: usize, right: bool, last: bool) {
+/// Adds a cell to a line, whose text takes so many columns. Nothing stands behind the last one.
+fn pad(line: &mut String, text: &str, takes: usize, columns: usize, right: bool, last: bool) {
     if !line.is_empty() {
         line.push(' ');
     }
-    let blanks = columns.saturating_sub(width(text));
+    let blanks = columns.saturating_sub(takes);
     if right {
         push_blanks(line, blanks);
     }
