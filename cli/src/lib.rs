@@ -26,6 +26,7 @@ pub mod identity;
 #[cfg(feature = "command")]
 pub mod output;
 pub mod source;
+pub mod syscalls;
 pub mod system;
 pub mod text;
 #[cfg(feature = "command")]
