@@ -109,6 +109,13 @@ class Runs(unittest.TestCase):
         self.assertIn("not ok 2 - uml: header (the guest did not report", done.stdout)
         self.assertEqual(done.stdout.splitlines()[-1], "1 passed, 1 failed, 0 skipped")
 
+    def test_system(self) -> None:
+        guest = "for name in ${1#*.py}; do echo ok 1 - $KERNEL $SYSTEM: $name; done"
+        done = run(guest, "header", "system_units", KERNEL="a system", SYSTEM="1")
+        self.assertIn("\nok 1 - a 0: header\n", done.stdout)
+        self.assertIn("\nok 2 - stock 1: system_units\n", done.stdout)
+        self.assertEqual(done.stdout.splitlines()[-1], "2 passed, 0 failed, 0 skipped")
+
     def test_ended(self) -> None:
         # Each guest but the first tells that it is up; and again, after a while, unless it is ended with the script.
         guest = "[[ $KERNEL != a ]] || exit; exec 9>${0%/*}/fifo; echo up >&9; sleep 20 9>&-; echo still up >&9"
@@ -132,8 +139,10 @@ class Runs(unittest.TestCase):
         self.assertIn("tasks_procfs", done.stderr)
 
     def test_list(self) -> None:
-        main = RUN.parent / "guest" / "main.py"
-        inside = subprocess.run([main, "--list"], capture_output=True, text=True, check=True).stdout
+        programs = [RUN.parent / "guest" / name for name in ("main.py", "system.py")]
+        inside = "".join(
+            subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout for program in programs
+        )
         outside = run("false", "--list").stdout
         cases = [line for line in outside.splitlines() if line.endswith(" debug,uml KUnit")]
         self.assertEqual(sorted(set(outside.splitlines()) - set(cases)), sorted(inside.splitlines()))
