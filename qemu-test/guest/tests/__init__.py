@@ -24,6 +24,7 @@ def all_tests() -> list[Test]:
         kept,
         mounts,
         container,
+        command,
         queries,
         holds,
         unlisted,
