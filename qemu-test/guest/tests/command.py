@@ -116,9 +116,11 @@ def command_ps() -> None:
             "tracer": int(status["TracerPid"][0]) or None,
             "threads": int(status["Threads"][0]),
             "caps": status["CapEff"][0],
-            "seccomp": int(status["Seccomp"][0]),
             "nnp": status["NoNewPrivs"][0] == "1",
         }
+        # Not all kernels have filters of system calls.
+        if "Seccomp" in status:
+            wanted["seccomp"] = int(status["Seccomp"][0])
         if row["kind"] == "user" and status["State"][0] not in "ZX":
             wanted |= {"pidns": _namespace(pid, "pid"), "mntns": _namespace(pid, "mnt")}
         got = {key: row[key] for key in wanted}
@@ -234,6 +236,21 @@ def _tree_of(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield from _tree_of(row.get("children", []))
 
 
+def _spelled(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of another program, whose strings with bytes that are no UTF-8 are escaped as ours are."""
+
+    def spell(value: Any) -> Any:
+        if not isinstance(value, str) or not any("\udc80" <= one <= "\udcff" for one in value):
+            return value
+        return "".join(
+            one if " " <= one <= "~" and one != "\\" else f"\\{byte:03o}"
+            for one in value
+            for byte in one.encode(errors="surrogateescape")
+        )
+
+    return {key: spell(value) for key, value in row.items() if key != "children"}
+
+
 @test
 def command_findmnt() -> None:
     """`mounts` has what `findmnt` has of each mount namespace, in the columns that both have."""
@@ -258,7 +275,8 @@ def command_findmnt() -> None:
         )
         if done.returncode != 0:
             continue
-        theirs = {row["id"]: row for row in _tree_of(json.loads(done.stdout)["filesystems"])}
+        document = json.loads(done.stdout.decode(errors="surrogateescape"))
+        theirs = {row["id"]: _spelled(row) for row in _tree_of(document["filesystems"])}
         ours = {
             row["id"]: {key: row[key] for key in row if key != "reach"}
             for row in command.rows("mounts", f"mnt:[{inum}]", "-o", f"{columns},REACH")
