@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -122,7 +123,12 @@ def command_ps() -> None:
         if "Seccomp" in status:
             wanted["seccomp"] = int(status["Seccomp"][0])
         if row["kind"] == "user" and status["State"][0] not in "ZX":
-            wanted |= {"pidns": _namespace(pid, "pid"), "mntns": _namespace(pid, "mnt")}
+            for key, kind in (("pidns", "pid"), ("mntns", "mnt")):
+                try:
+                    wanted[key] = _namespace(pid, kind)
+                except FileNotFoundError:
+                    # It is ending, and has given them back.
+                    continue
         got = {key: row[key] for key in wanted}
         compared += len(wanted)
         if got != wanted:
@@ -236,19 +242,19 @@ def _tree_of(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield from _tree_of(row.get("children", []))
 
 
-def _spelled(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of another program, whose strings with bytes that are no UTF-8 are escaped as ours are."""
+def _as_bytes(row: dict[str, Any], escaped: list[str]) -> dict[str, Any]:
+    """A row with its strings as bytes: those in `escaped` have backslashes and octal digits, others what was no UTF-8."""
 
-    def spell(value: Any) -> Any:
-        if not isinstance(value, str) or not any("\udc80" <= one <= "\udcff" for one in value):
+    def spell(key: str, value: Any) -> Any:
+        if not isinstance(value, str):
             return value
-        return "".join(
-            one if " " <= one <= "~" and one != "\\" else f"\\{byte:03o}"
-            for one in value
-            for byte in one.encode(errors="surrogateescape")
-        )
+        data = value.encode(errors="surrogateescape")
+        if key in escaped:
+            data = re.sub(rb"\\([0-3][0-7]{2})", lambda match: bytes([int(match[1], 8)]), data)
+        # Of a mount without a source findmnt says null.
+        return data or None
 
-    return {key: spell(value) for key, value in row.items() if key != "children"}
+    return {key: spell(key, value) for key, value in row.items() if key not in ("children", "escaped", "reach")}
 
 
 @test
@@ -276,9 +282,9 @@ def command_findmnt() -> None:
         if done.returncode != 0:
             continue
         document = json.loads(done.stdout.decode(errors="surrogateescape"))
-        theirs = {row["id"]: _spelled(row) for row in _tree_of(document["filesystems"])}
+        theirs = {row["id"]: _as_bytes(row, []) for row in _tree_of(document["filesystems"])}
         ours = {
-            row["id"]: {key: row[key] for key in row if key != "reach"}
+            row["id"]: _as_bytes(row, row.get("escaped", []))
             for row in command.rows("mounts", f"mnt:[{inum}]", "-o", f"{columns},REACH")
             if row["reach"] != "outside"
         }
