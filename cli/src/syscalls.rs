@@ -53,6 +53,7 @@ const STATMOUNT_FS_TYPE: u64 = 0x20;
 const STATMOUNT_MNT_OPTS: u64 = 0x80;
 const STATMOUNT_FS_SUBTYPE: u64 = 0x100;
 const STATMOUNT_SB_SOURCE: u64 = 0x200;
+const STATMOUNT_SUPPORTED_MASK: u64 = 0x1000;
 
 // include/uapi/linux/stat.h
 const STATX_NLINK: u32 = 0x4;
@@ -447,6 +448,11 @@ struct RawStatMount {
     mnt_ns_id: u64,
     fs_subtype: u32,
     sb_source: u32,
+    opt_num: u32,
+    opt_array: u32,
+    opt_sec_num: u32,
+    opt_sec_array: u32,
+    supported_mask: u64,
 }
 
 /// Where the strings of an answer of `statmount()` begin.
@@ -483,10 +489,10 @@ pub struct StatMount {
     pub fs_type: Vec<u8>,
     /// What stands behind the type and a dot, as `sshfs` in `fuse.sshfs`; may be empty.
     pub subtype: Vec<u8>,
-    /// What was mounted; `None` if this kernel does not tell (6.13).
+    /// What was mounted; `None` if this kernel does not tell (6.13), or whether it is empty (6.15).
     pub source: Option<Vec<u8>>,
     /// The options of the file system, with commas between and escaped as in `mountinfo`; may be empty. `None` if this
-    /// kernel does not tell (6.11).
+    /// kernel does not tell (6.11), or whether there are any (6.15).
     pub options: Option<Vec<u8>>,
 }
 
@@ -503,7 +509,8 @@ pub fn statmount(ns_id: u64, mount: u64) -> io::Result<StatMount> {
         | STATMOUNT_FS_TYPE
         | STATMOUNT_MNT_OPTS
         | STATMOUNT_FS_SUBTYPE
-        | STATMOUNT_SB_SOURCE;
+        | STATMOUNT_SB_SOURCE
+        | STATMOUNT_SUPPORTED_MASK;
     let request = MountIdReq {
         size: mem::size_of::<MountIdReq>() as u32,
         spare: 0,
@@ -550,8 +557,16 @@ pub fn statmount(ns_id: u64, mount: u64) -> io::Result<StatMount> {
         CStr::from_bytes_until_nul(rest).map_or_else(|_| Vec::new(), |text| text.to_bytes().into())
     };
     let has = |flag: u64| raw.mask & flag != 0;
-    // What is empty has no flag. A kernel that knows the later of two flags knows the earlier one.
-    let knows_source = has(STATMOUNT_SB_SOURCE);
+    // What is empty has no flag, so that the kernel has to say that it knows it.
+    let knows =
+        |flag: u64| has(flag) || (has(STATMOUNT_SUPPORTED_MASK) && raw.supported_mask & flag != 0);
+    let string = |flag: u64, offset: u32| {
+        if has(flag) {
+            Some(text(offset))
+        } else {
+            knows(flag).then(Vec::new)
+        }
+    };
     Ok(StatMount {
         id: raw.mnt_id,
         parent: raw.mnt_parent_id,
@@ -571,12 +586,8 @@ pub fn statmount(ns_id: u64, mount: u64) -> io::Result<StatMount> {
         } else {
             Vec::new()
         },
-        source: knows_source.then(|| text(raw.sb_source)),
-        options: if has(STATMOUNT_MNT_OPTS) {
-            Some(text(raw.mnt_opts))
-        } else {
-            knows_source.then(Vec::new)
-        },
+        source: string(STATMOUNT_SB_SOURCE, raw.sb_source),
+        options: string(STATMOUNT_MNT_OPTS, raw.mnt_opts),
     })
 }
 

@@ -422,7 +422,9 @@ impl<'a> Snapshot<'a> {
             .collect();
         self.is_complete = self.offers.listmount && self.offers.listns && !self.is_single;
         for (inum, id) in spaces {
-            let id = id.filter(|_| self.offers.listmount);
+            // Of our own mount namespace, the calls tell what is below our own root.
+            let is_ours = Some(inum) == self.offers.own(NsType::Mnt);
+            let id = id.filter(|_| self.offers.listmount && (self.offers.at_top || !is_ours));
             let found = mounts::read(witnesses.get(&inum), id);
             for entry in &found.entries {
                 self.ns_of_mount.insert(entry.id, inum);

@@ -444,7 +444,26 @@ impl Mounts {
             Want::number(if is_shared { stat.peer_group } else { 0 }),
         );
         object.add("master", by, Want::number(stat.master));
-        object.add("type", by, Want::Is(stat.fs_type.clone()));
+        object.add("type", by, Want::Is(mangled_source(&stat.fs_type)));
+        object.add(
+            "source",
+            by,
+            stat.source.as_ref().map_or(
+                Want::Not("this kernel does not tell the source"),
+                |source| Want::Is(mangled_source(source)),
+            ),
+        );
+        object.add(
+            "options of the file system",
+            by,
+            stat.options
+                .as_ref()
+                .filter(|options| options.len() < TAIL_MAX)
+                .map_or(
+                    Want::Not("this kernel does not tell them, or they are too long"),
+                    |options| Want::Is(super_options(stat.sb_flags, options)),
+                ),
+        );
         object
     }
 
@@ -499,6 +518,26 @@ fn options(attributes: u64) -> Vec<u8> {
             .map(|(_, word)| *word),
     );
     words.join(",").into_bytes()
+}
+
+/// The options of a file system, in the order of `show_mountinfo()`.
+fn super_options(flags: u32, options: &[u8]) -> Vec<u8> {
+    let mut words: Vec<&[u8]> = vec![if flags & 1 != 0 { b"ro" } else { b"rw" }];
+    for (flag, word) in [(0x10, "sync"), (0x80, "dirsync"), (1 << 25, "lazytime")] {
+        if flags & flag != 0 {
+            words.push(word.as_bytes());
+        }
+    }
+    if !options.is_empty() {
+        words.push(options);
+    }
+    words.join(&b',')
+}
+
+/// A source or a type as mountinfo has it: `#` is escaped there, too.
+fn mangled_source(source: &[u8]) -> Vec<u8> {
+    let parts: Vec<_> = source.split(|byte| *byte == b'#').map(mangled).collect();
+    parts.join(&b"\\043"[..])
 }
 
 /// The mount namespaces of processes, for a kernel that lists none: inode number and id.

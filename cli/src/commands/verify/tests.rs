@@ -127,6 +127,8 @@ fn machine_of(text: &str) -> Machine {
             "shared",
             "master",
             "type",
+            "source",
+            "options of the file system",
         ] {
             let value = record.of_mount(name).expect("a value");
             object.add(name, "statmount()", Want::Is(value));
@@ -280,8 +282,12 @@ fn each_wrong_field_of_a_mount_is_noticed() {
         (" master:4", " master:5", &["line", "master"]),
         (" shared:4", "", &["line", "shared"]),
         (" - tmpfs t", " - ramfs t", &["line", "type"]),
-        (" tmpfs t rw", " tmpfs u rw", &["line"]),
-        ("lowerdir=/a", "lowerdir=/b", &["line"]),
+        (" tmpfs t rw", " tmpfs u rw", &["line", "source"]),
+        (
+            "lowerdir=/a",
+            "lowerdir=/b",
+            &["line", "options of the file system"],
+        ),
         (" 77 outside 1 1 0:2", " 77 outside 1 1 0:3", &["device"]),
     ] {
         let found: Vec<_> = differences(&machine, &replaced(from, to))

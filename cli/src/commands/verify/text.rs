@@ -86,6 +86,9 @@ impl<'t> Record<'t> {
                 Some(fs_type.split(|byte| *byte == b'.').next()?.to_vec())
             }
             "source" => self.words.get(dash + 2).map(|word| word.to_vec()),
+            "options of the file system" => {
+                Some(self.words.get(dash + 3..)?.join(&b' ')).filter(|words| !words.is_empty())
+            }
             _ => None,
         }
     }
@@ -191,6 +194,7 @@ mod tests {
             ("master", "4"),
             ("type", "fuse"),
             ("source", ""),
+            ("options of the file system", "rw,a b"),
         ] {
             assert_eq!(
                 mount.of_mount(name).as_deref(),

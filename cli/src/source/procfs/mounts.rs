@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use crate::syscalls::{self, StatMount, LSMT_ROOT};
 
 use super::process::{number, Directory};
-use super::write::escape_mountinfo;
+use super::write::{escape_mountinfo, escape_source};
 
 /// The most that is read of a `mountinfo`.
 const LIMIT: u64 = 256 * 1024 * 1024;
@@ -101,7 +101,12 @@ pub(super) fn read(witness: Option<&Witness>, ns_id: Option<u64>) -> Mounts {
             .collect();
         mounts.find_reach(witness);
         if let Some(known) = known {
-            mounts.add_unseen(&known, witness.is_none());
+            if mounts.top.is_some() {
+                mounts.add_unseen(&known);
+            } else if let Some(all) = Mounts::of_calls(&known) {
+                mounts = all;
+            }
+            mounts.root = Some(known.lowest);
         }
         if !missed {
             break;
@@ -247,25 +252,62 @@ impl Mounts {
         }
     }
 
-    /// Adds the mounts that have no line.
-    fn add_unseen(&mut self, known: &Listed, is_all: bool) {
-        self.root = Some(known.lowest);
+    /// Adds the mounts that a process at the top of the namespace does not see.
+    fn add_unseen(&mut self, known: &Listed) {
         self.is_complete = true;
         let seen: HashSet<u64> = self.entries.iter().map(|entry| entry.id).collect();
         for stat in known.mounts.iter().filter(|one| !seen.contains(&one.id)) {
             match line_of(stat) {
-                Some(entry) => self.entries.push(entry),
+                Some(entry) => self.entries.push(Entry {
+                    reach: OUTSIDE,
+                    ..entry
+                }),
                 None => self.is_complete = false,
             }
         }
         self.entries.sort_by_key(|entry| entry.id);
-        if is_all {
-            // No process sees them: what the kernel takes for the root of the namespace is on its root mount.
-            if let Some((base, id)) = self.top_of_stack() {
-                self.top = Some(id);
-                self.look_up(base);
+    }
+
+    /// The mounts of a namespace of which no process sees all, as the calls tell them. `None` if they do not tell all.
+    fn of_calls(known: &Listed) -> Option<Self> {
+        // The kernel takes the first mount on the root mount for the root. If that is the only one, so it is.
+        let on_lowest = |stat: &&StatMount| stat.parent == known.lowest && stat.id != known.lowest;
+        if known.mounts.iter().filter(on_lowest).count() != 1 {
+            return None;
+        }
+        let entries: Option<Vec<Entry>> = known.mounts.iter().map(line_of).collect();
+        let mut mounts = Self {
+            entries: entries?,
+            is_complete: true,
+            ..Self::default()
+        };
+        mounts.entries.sort_by_key(|entry| entry.id);
+        let (base, id) = mounts.top_of_stack()?;
+        mounts.top = Some(id);
+        // Who is at the top sees what is on it, and what is on that.
+        let mut seen = HashSet::from([base]);
+        let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+        for entry in &mounts.entries {
+            children
+                .entry(entry.old_parent)
+                .or_default()
+                .push(entry.old_id);
+        }
+        let mut left = vec![base];
+        while let Some(at) = left.pop() {
+            for child in children.get(&at).into_iter().flatten() {
+                if seen.insert(*child) {
+                    left.push(*child);
+                }
             }
         }
+        for entry in &mut mounts.entries {
+            if !seen.contains(&entry.old_id) {
+                entry.reach = OUTSIDE;
+            }
+        }
+        mounts.look_up(base);
+        Some(mounts)
     }
 
     /// What lies on top of all mounts at the root.
@@ -431,13 +473,13 @@ fn line_of(stat: &StatMount) -> Option<Entry> {
         line.extend_from_slice(b" unbindable");
     }
     line.extend_from_slice(b" - ");
-    line.extend_from_slice(&stat.fs_type);
+    escape_source(&stat.fs_type, &mut line);
     if !stat.subtype.is_empty() {
         line.push(b'.');
-        escape_mountinfo(&stat.subtype, &mut line);
+        escape_source(&stat.subtype, &mut line);
     }
     line.push(b' ');
-    escape_mountinfo(stat.source.as_ref()?, &mut line);
+    escape_source(stat.source.as_ref()?, &mut line);
     line.extend_from_slice(if stat.sb_flags & 1 != 0 {
         b" ro"
     } else {

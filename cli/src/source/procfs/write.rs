@@ -135,13 +135,23 @@ fn escape_path(path: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Escapes what stands in a line of `mountinfo`, as the kernel does.
+/// Escapes a path in a line of `mountinfo`, as the kernel does.
 pub(super) fn escape_mountinfo(text: &[u8], out: &mut Vec<u8>) {
     for byte in text {
         match byte {
             b' ' | b'\t' | b'\n' | b'\\' => octal(*byte, out),
             _ => out.push(*byte),
         }
+    }
+}
+
+/// Escapes a source, or the type of a file system, in a line of `mountinfo`: there the `#` of a comment is one, too.
+pub(super) fn escape_source(text: &[u8], out: &mut Vec<u8>) {
+    for (at, part) in text.split(|byte| *byte == b'#').enumerate() {
+        if at != 0 {
+            octal(b'#', out);
+        }
+        escape_mountinfo(part, out);
     }
 }
 
