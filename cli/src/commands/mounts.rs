@@ -37,17 +37,17 @@ pub static COLUMNS: &[Column] = &[
     )
     .extra(),
     Column::new("IN", "", "with --compare: A or B, as it was typed").extra(),
-    Column::new("GROUP", "mount.11", "its peer group: who shares what is mounted on it")
+    Column::new("GROUP", "mountinfo.7", "its peer group: who shares what is mounted on it")
         .right()
         .extra(),
-    Column::new("ROLE", "mount.11", "shared, or slave of a peer group").extra(),
+    Column::new("ROLE", "mountinfo.7", "shared, or slave of a peer group").extra(),
     Column::new("NS", "mount.2", "its mount namespace").right().extra(),
     Column::new("CONTAINER", "", "whose namespace that is: a container, pod, unit or jail")
         .extra()
         .shrinks(10),
-    Column::new("TARGET", "mount.9", "where it is mounted").shrinks(12),
-    Column::new("SOURCE", "mount.14", "what is mounted; in brackets which directory of it").shrinks(10),
-    Column::new("FSTYPE", "mount.13", "the type of the file system").shrinks(6),
+    Column::new("TARGET", "mountinfo.5", "where it is mounted").shrinks(12),
+    Column::new("SOURCE", "mountinfo.10", "what is mounted; in brackets which directory of it").shrinks(10),
+    Column::new("FSTYPE", "mountinfo.9", "the type of the file system").shrinks(6),
     Column::new("OPTIONS", "", "VFS-OPTIONS and FS-OPTIONS in one list").shrinks(10),
     Column::new(
         "REACH",
@@ -56,30 +56,30 @@ pub static COLUMNS: &[Column] = &[
     )
     .extra(),
     Column::new("DIFFERS", "", "with --compare: the columns that are not the same in A and B").extra(),
-    Column::new("MAJ:MIN", "mount.7", "the device of the file system").extra(),
-    Column::new("FSROOT", "mount.8", "which directory of the file system is mounted")
+    Column::new("MAJ:MIN", "mountinfo.3", "the device of the file system").extra(),
+    Column::new("FSROOT", "mountinfo.4", "which directory of the file system is mounted")
         .extra()
         .shrinks(8),
-    Column::new("VFS-OPTIONS", "mount.10", "the options of the mount")
+    Column::new("VFS-OPTIONS", "mountinfo.6", "the options of the mount")
         .extra()
         .shrinks(10),
-    Column::new("FS-OPTIONS", "mount.15", "the options of the file system")
+    Column::new("FS-OPTIONS", "mountinfo.11", "the options of the file system")
         .extra()
         .shrinks(10),
     Column::new(
         "PROPAGATION",
-        "mount.11",
+        "mountinfo.7",
         "shared or private; slave, unbindable",
     )
     .extra(),
-    Column::new("OPT-FIELDS", "mount.11", "the same, with the numbers of the groups").extra(),
-    Column::new("MASTER", "mount.11", "the peer group that it is a slave of")
+    Column::new("OPT-FIELDS", "mountinfo.7", "the same, with the numbers of the groups").extra(),
+    Column::new("MASTER", "mountinfo.7", "the peer group that it is a slave of")
         .right()
         .extra(),
-    Column::new("ID", "mount.5", "its id in mountinfo, which is used again")
+    Column::new("ID", "mountinfo.1", "its id in mountinfo, which is used again")
         .right()
         .extra(),
-    Column::new("PARENT", "mount.6", "the id of the mount that it is on")
+    Column::new("PARENT", "mountinfo.2", "the id of the mount that it is on")
         .right()
         .extra(),
     Column::new("UNIQ-ID", "mount.3", "its id that is never used again")
@@ -99,9 +99,6 @@ pub static COLUMNS: &[Column] = &[
 
 /// As many namespaces are asked for one by one.
 const FEW: usize = 8;
-
-/// Trees are drawn so deep. What is below stands beside its parent, as a line is as long as it is deep.
-const DEEPEST: usize = 100;
 
 /// A row.
 #[derive(Clone, Copy, Debug)]
@@ -538,27 +535,33 @@ fn mount_namespaces(
     system: &System<'_>,
 ) -> Result<Vec<Inum>, Failure> {
     let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let mut failure = None;
     for target in targets {
-        match namespace_of(target, NsType::Mnt, system) {
-            Some(ns) => {
-                if !found.contains(&ns) {
+        match (namespace_of(target, NsType::Mnt, system), target) {
+            (Some(ns), _) => {
+                if seen.insert(ns) {
                     found.push(ns);
                 }
             }
-            None => {
-                return Err(match target {
-                    Target::Namespace(index) => Failure::Usage(format!(
-                        "{what} is a {} namespace, and has no mounts: name a mount namespace, a process or a container",
-                        system.namespaces[*index].ns_type
-                    )),
-                    _ => Failure::NotThere(format!(
-                        "{what} has no mount namespace any more: it has ended"
-                    )),
-                })
+            (None, Target::Namespace(index)) => {
+                failure = Some(Failure::Usage(format!(
+                    "{what} is a {} namespace, and has no mounts: name a mount namespace, a process or a container",
+                    system.namespaces[*index].ns_type
+                )));
+            }
+            (None, _) => {
+                failure = Some(Failure::NotThere(format!(
+                    "{what} has no mount namespace any more: it has ended"
+                )));
             }
         }
     }
-    Ok(found)
+    // Of several, some may have ended.
+    match failure {
+        Some(failure) if found.is_empty() => Err(failure),
+        _ => Ok(found),
+    }
 }
 
 /// Whose mount namespaces are: that of the oldest process in each. The host's is nobody's.
@@ -605,7 +608,7 @@ fn tree<'a, 't>(mounts: &[&'a Mount<'t>]) -> Vec<(Entry<'a, 't>, usize)> {
             if std::mem::replace(&mut seen[index], true) {
                 continue;
             }
-            rows.push((Entry::new(mounts[index]), depth.min(DEEPEST)));
+            rows.push((Entry::new(mounts[index]), depth));
             stack.extend(
                 children[index]
                     .iter()

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::text::Mount;
 
-use super::{Entry, DEEPEST};
+use super::Entry;
 
 /// A peer group.
 #[derive(Default)]
@@ -79,7 +79,7 @@ pub(super) fn rows<'a, 't>(
             } else {
                 depth + 1
             };
-            let row = |mount: &&'a Mount<'t>, depth: usize| (Entry::new(mount), depth.min(DEEPEST));
+            let row = |mount: &&'a Mount<'t>, depth: usize| (Entry::new(mount), depth);
             rows.extend(group.peers.iter().map(|mount| row(mount, depth)));
             rows.extend(group.slaves.iter().map(|mount| row(mount, below)));
             stack.extend(group.below.iter().rev().map(|number| (*number, below)));
