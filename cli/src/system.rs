@@ -88,6 +88,11 @@ impl<'t> System<'t> {
 
     /// The process with that number on the host.
     pub fn task(&self, pid: u32) -> Option<&Task<'t>> {
+        self.task_index(pid).map(|index| &self.tasks[index])
+    }
+
+    /// Where that process stands among all.
+    pub fn task_index(&self, pid: u32) -> Option<usize> {
         let index = self.by_pid.get_or_init(|| {
             self.tasks
                 .iter()
@@ -95,7 +100,7 @@ impl<'t> System<'t> {
                 .map(|(index, task)| (task.pid, index))
                 .collect()
         });
-        index.get(&pid).map(|index| &self.tasks[*index])
+        index.get(&pid).copied()
     }
 
     /// The namespace with that inode number.
