@@ -126,6 +126,7 @@ pub fn columns() -> Vec<(&'static str, &'static [Column])> {
         ("ns", ns::COLUMNS),
         ("mounts", mounts::COLUMNS),
         ("pid", pid::COLUMNS),
+        ("holders", holders::COLUMNS),
     ]
 }
 
