@@ -205,7 +205,11 @@ pub(super) fn run(common: &Common, args: &Mounts, out: &mut dyn Write) -> Result
     session.show(
         &view,
         &entries,
-        &|entry, column| cell(entry, column, &owners, copies.as_ref()),
+        &|entry, column| match column {
+            // procfs does not know.
+            "LOCKED" if matches!(session.source, Source::Procfs(_)) => Cell::absent(),
+            _ => cell(entry, column, &owners, copies.as_ref()),
+        },
         &system,
         out,
     )?;
