@@ -188,6 +188,8 @@ pub(super) fn run(common: &Common, args: &Holders, out: &mut dyn Write) -> Resul
             &context,
             out,
         )?;
+    } else {
+        session.tell_missing();
     }
     if keeps {
         Ok(DONE)
