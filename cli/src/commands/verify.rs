@@ -17,6 +17,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
+use serde::ser::{Serialize, Serializer};
 use serde_json::{json, Map, Value};
 
 use crate::args::{Common, SourceKind, Verify};
@@ -246,6 +247,15 @@ fn write_lines(judgement: &Judgement, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
+/// An object whose keys come in this order.
+struct Document(Vec<(&'static str, Value)>);
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
 fn write_json(judgement: &Judgement, out: &mut dyn Write) -> io::Result<()> {
     let outcome = &judgement.outcome;
     let mut facts = Map::new();
@@ -290,16 +300,17 @@ fn write_json(judgement: &Judgement, out: &mut dyn Write) -> io::Result<()> {
             })
         })
         .collect();
-    let mut document = Map::new();
-    document.insert("version".to_string(), json!(VERSION));
-    document.insert("compared".to_string(), json!(judgement.compared()));
-    document.insert("differ".to_string(), json!(differences.len()));
-    document.insert("looks".to_string(), json!(judgement.looks));
-    document.insert("changing".to_string(), json!(judgement.changing));
-    document.insert("gone".to_string(), json!(judgement.gone));
-    document.insert("differences".to_string(), Value::Array(differences));
-    document.insert("facts".to_string(), Value::Object(facts));
-    document.insert("skipped".to_string(), Value::Array(skipped));
+    let mut document = Document(vec![
+        ("version", json!(VERSION)),
+        ("compared", json!(judgement.compared())),
+        ("differ", json!(differences.len())),
+        ("changing", json!(judgement.changing)),
+        ("gone", json!(judgement.gone)),
+        ("looks", json!(judgement.looks)),
+        ("differences", Value::Array(differences)),
+        ("facts", Value::Object(facts)),
+        ("skipped", Value::Array(skipped)),
+    ]);
     if let Some(compared) = &outcome.compared {
         let objects: Vec<Value> = compared
             .values()
@@ -312,7 +323,7 @@ fn write_json(judgement: &Judgement, out: &mut dyn Write) -> io::Result<()> {
                 })
             })
             .collect();
-        document.insert("objects".to_string(), Value::Array(objects));
+        document.0.push(("objects", Value::Array(objects)));
     }
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)

@@ -267,11 +267,15 @@ fn whole(before: &Machine, text: &Text<'_>, after: &Machine, outcome: &mut Outco
 fn members(before: &Machine, text: &Text<'_>, after: &Machine, outcome: &mut Outcome) {
     let passing = text
         .processes
-        .iter()
-        .filter(|(pid, record)| {
-            let key = record.tick().map(|tick| Key::Process(**pid, tick));
-            key.is_none_or(|key| {
-                !before.objects.contains_key(&key) && !after.objects.contains_key(&key)
+        .keys()
+        .filter(|pid| {
+            // Of one that was there before and after, or that had its number, it is known where it is.
+            [before, after].into_iter().all(|machine| {
+                !has_number(
+                    machine,
+                    Key::Process(**pid, 0),
+                    Key::Process(**pid, u64::MAX),
+                )
             })
         })
         .count();

@@ -20,7 +20,7 @@ pub(super) const NEEDED: u32 = 8;
 /// How many looks there are at most.
 const LOOKS: u32 = 24;
 /// How often something that changes all the time is looked at again.
-const PATIENCE: u32 = 4;
+const PATIENCE: u32 = 2;
 
 /// This machine before and after, and the text in between.
 pub(super) struct Look {

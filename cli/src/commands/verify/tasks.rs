@@ -460,7 +460,13 @@ fn common(
         },
     );
     object.add("nnp", "status", task.want("NoNewPrivs", Some(0)));
-    let switches = |name| task.words(name).first().copied().and_then(number);
+    let switches = |name| {
+        if task.tgid == std::process::id() && task.pid == task.tgid {
+            // Whoever looks runs.
+            return Some(0);
+        }
+        task.words(name).first().copied().and_then(number)
+    };
     object.add(
         "state",
         "status",

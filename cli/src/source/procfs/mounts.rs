@@ -256,8 +256,19 @@ impl Mounts {
     fn add_unseen(&mut self, known: &Listed) {
         self.is_complete = true;
         let seen: HashSet<u64> = self.entries.iter().map(|entry| entry.id).collect();
+        // What the top lies on is at the root as well.
+        let parents: HashMap<u64, u64> = known
+            .mounts
+            .iter()
+            .map(|stat| (stat.id, stat.parent))
+            .collect();
+        let mut below = HashSet::new();
+        let mut at = self.top;
+        while let Some(id) = at.filter(|id| below.insert(*id)) {
+            at = parents.get(&id).copied();
+        }
         for stat in known.mounts.iter().filter(|one| !seen.contains(&one.id)) {
-            match line_of(stat) {
+            match line_of(stat, below.contains(&stat.id)) {
                 Some(entry) => self.entries.push(Entry {
                     reach: OUTSIDE,
                     ..entry
@@ -275,7 +286,11 @@ impl Mounts {
         if known.mounts.iter().filter(on_lowest).count() != 1 {
             return None;
         }
-        let entries: Option<Vec<Entry>> = known.mounts.iter().map(line_of).collect();
+        let entries: Option<Vec<Entry>> = known
+            .mounts
+            .iter()
+            .map(|stat| line_of(stat, stat.id == known.lowest))
+            .collect();
         let mut mounts = Self {
             entries: entries?,
             is_complete: true,
@@ -439,8 +454,9 @@ fn mount_options(attributes: u64) -> Vec<u8> {
     options.into_bytes()
 }
 
-/// Makes a line of `mountinfo`; `None` if this kernel does not tell all that is in it.
-fn line_of(stat: &StatMount) -> Option<Entry> {
+/// Makes a line of `mountinfo`; `None` if this kernel does not tell all that is in it. `at_root`: it is known to be where
+/// the root is, as the kernel does not say where something is that lies below that.
+fn line_of(stat: &StatMount, at_root: bool) -> Option<Entry> {
     let mut line = format!(
         "{} {} {}:{} ",
         stat.old_id, stat.old_parent, stat.device.0, stat.device.1
@@ -454,7 +470,7 @@ fn line_of(stat: &StatMount) -> Option<Entry> {
             escape_mountinfo(point, &mut escaped);
             (escaped, UNKNOWN)
         }
-        None if stat.parent == stat.id => (b"/".to_vec(), OUTSIDE),
+        None if at_root => (b"/".to_vec(), OUTSIDE),
         // Nobody says where it is.
         None => (b"\\~".to_vec(), OUTSIDE),
     };
@@ -618,16 +634,16 @@ mod tests {
             options: Some(b"a=1".to_vec()),
             ..StatMount::default()
         };
-        let entry = line_of(&stat).expect("a line");
+        let entry = line_of(&stat, true).expect("a line");
         assert_eq!(
             entry.line,
             b"7 7 0:2 /a\\040b / ro,nosuid,relatime shared:4 - fuse.x s\\040c ro,a=1"
         );
         assert_eq!(entry.reach, OUTSIDE);
-        assert!(line_of(&StatMount {
+        let unknown = StatMount {
             source: None,
             ..stat
-        })
-        .is_none());
+        };
+        assert!(line_of(&unknown, true).is_none());
     }
 }
