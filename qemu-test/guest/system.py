@@ -235,6 +235,15 @@ def system_saved_text() -> None:
         check_equal("containers of a saved text", containers(f"--from={text}", "--root=/"), containers())
 
 
+@test_with(on="system")
+def system_verify() -> None:
+    """What the module tells of such a system is what procfs and the system calls tell."""
+    done = subprocess.run([PROGRAM, "verify"], capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise Failure(f"status {done.returncode}", *done.stdout.splitlines(), *done.stderr.splitlines())
+    tell(done.stdout.splitlines()[0])
+
+
 def main() -> int:
     """Returns the exit status."""
     if sys.argv[1:] == ["--list"]:
