@@ -241,7 +241,6 @@ def system_verify() -> None:
     done = subprocess.run([PROGRAM, "verify"], capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         raise Failure(f"status {done.returncode}", *done.stdout.splitlines(), *done.stderr.splitlines())
-    tell(done.stdout.splitlines()[0])
 
 
 def main() -> int:
