@@ -833,6 +833,7 @@ const _: () = assert!(mem::size_of::<*const c_void>() == mem::size_of::<usize>()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::Device;
     use std::os::unix::fs::MetadataExt;
 
     #[test]
@@ -842,7 +843,10 @@ mod tests {
         assert_eq!(found.inode, about.ino());
         assert_eq!(
             found.device,
-            (libc::major(about.dev()), libc::minor(about.dev()))
+            (
+                Device::from_dev(about.dev()).major,
+                Device::from_dev(about.dev()).minor
+            )
         );
     }
 

@@ -203,6 +203,13 @@ impl Names {
                     "/init_process_pid",
                     Runtime::Docker,
                 ),
+                // With crun in place of runc.
+                (
+                    "run/docker/runtime-runc/moby".to_string(),
+                    "status",
+                    "/pid",
+                    Runtime::Docker,
+                ),
             ];
             for space in self.list("run/containerd/runc") {
                 let runtime = if space == "moby" {

@@ -37,7 +37,7 @@ pub(super) struct Holder<'a> {
     rank: u8,
 }
 
-impl<'a> Holder<'a> {
+impl Holder<'_> {
     fn new(held: Held, by: impl Into<Cell>, means: impl Into<String>) -> Self {
         Self {
             held: vec![held],
