@@ -40,6 +40,8 @@ fn round_trip() {
                 "{}",
                 String::from_utf8_lossy(line)
             );
+            // What it takes over from the record before is what it would have read.
+            assert_eq!(Ok(&record), text::record(line).as_ref());
             let printed = record.to_bytes();
             assert_eq!(
                 String::from_utf8_lossy(&printed),
@@ -63,6 +65,18 @@ fn later_versions() {
     };
     assert_eq!(old, new);
     assert!(new.mixed && new.pid == 7 && !new.has("caps"));
+    // Two that end alike from before what is unknown.
+    let ends = "later=1 level=2 upid=7@4026531836 ppid=1 uid=9 start=5 pidns=4026531836 mixed=1";
+    let two = format!(
+        "nsinspect 1 release=x uptime=3\ntask 7 comm=a {ends}\ntask 8 comm=b {ends}\nend\n"
+    );
+    let system = System::read(two.as_bytes()).expect("the text is whole");
+    let seen: Vec<_> = system
+        .tasks
+        .iter()
+        .map(|task| (task.pid, task.level, task.uid, task.mixed))
+        .collect();
+    assert_eq!(seen, [(7, 2, 9, true), (8, 2, 9, true)]);
     let whole = b"nsinspect 1 release=x later=2 uptime=3\nplanet earth size=1\nend ns=0 tasks=0 planets=1\n";
     let system = System::read(whole).expect("the text is whole");
     assert_eq!((system.text.uptime, system.tasks.len()), (3, 0));
@@ -184,8 +198,13 @@ fn mutilated() {
     let (mut whole, mut broken) = (0, 0);
     for _ in 0..cases {
         let mut bytes = b"nsinspect 1 release=7.3.4 uptime=5\n".to_vec();
+        let mut line = lines[random.below(lines.len())];
         for _ in 0..random.below(8) {
-            bytes.extend_from_slice(lines[random.below(lines.len())]);
+            // One that is like the one before, now and then.
+            if random.below(3) != 0 {
+                line = lines[random.below(lines.len())];
+            }
+            bytes.extend_from_slice(line);
             bytes.push(b'\n');
         }
         bytes.extend_from_slice(b"end\n");
@@ -201,7 +220,9 @@ fn mutilated() {
                         system.task(task.ppid),
                     );
                 }
-                for record in system.text.records().flatten() {
+                let lines = bytes.split(|byte| *byte == b'\n').skip(1);
+                for (record, line) in system.text.records().flatten().zip(lines) {
+                    assert_eq!(Ok(&record), text::record(line).as_ref());
                     let printed = record.to_bytes();
                     let again = text::record(&printed).expect("what was printed can be read");
                     assert_eq!(again.to_bytes(), printed);
