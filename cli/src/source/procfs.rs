@@ -243,7 +243,7 @@ fn missing(offers: &Offers) -> Vec<&'static str> {
         "threads in other namespaces (--threads)",
         "start times below a tick",
         "locked mounts, copies of mounts",
-        "holders by sockets, pidfds, credentials",
+        "holders by sockets, pidfds, credentials, file systems",
     ]);
     missing
 }

@@ -7,10 +7,13 @@ use std::collections::{HashMap, HashSet};
 
 use crate::source::Query;
 use crate::syscalls::{self, FileId, MountId};
-use crate::text::NsType;
+use crate::text::{Escaped, NsType};
 
 use super::mounts::{Entry, Mounts};
-use super::process::{self, Directory, Known, Place, Task, DELETED, PID, PID_FOR_CHILDREN};
+use super::process::{
+    self, Directory, Known, Place, Task, DELETED, MNT, PID, PID_FOR_CHILDREN, TIME,
+    TIME_FOR_CHILDREN,
+};
 use super::spaces::Spaces;
 use super::write::Line;
 
@@ -49,6 +52,13 @@ impl Wanted {
     }
 }
 
+/// Who holds something: a process, and the thread that has it where the main thread has ended.
+#[derive(Clone, Copy)]
+struct Holder {
+    pid: u32,
+    tid: Option<u32>,
+}
+
 /// Writes the records, and counts them.
 pub(super) struct Holds<'a> {
     wanted: Wanted,
@@ -83,8 +93,15 @@ impl<'a> Holds<'a> {
 
     /// Writes all, and says how many there are.
     pub fn write(mut self, tasks: &[Task], mounts: &[(u32, Mounts)], spaces: &Spaces) -> u64 {
-        // A thread of the kernel has no descriptors, and its directories keep nothing from being unmounted.
-        for task in tasks.iter().filter(|task| !task.is_kthread) {
+        // Before 7.3 threads of the kernel have its root, which nobody unmounts.
+        let own = tasks
+            .iter()
+            .find(|task| task.pid == std::process::id())
+            .and_then(|task| task.links[MNT].get());
+        for task in tasks
+            .iter()
+            .filter(|task| !task.is_kthread || task.links[MNT].get() != own)
+        {
             self.of_task(task);
         }
         self.of_mounts(mounts);
@@ -98,34 +115,70 @@ impl<'a> Holds<'a> {
     }
 
     fn of_task(&mut self, task: &Task) {
-        let pid = task.pid;
-        let Ok(directory) = Directory::of(pid) else {
+        let holder = Holder {
+            pid: task.pid,
+            tid: task.via,
+        };
+        let directory = match task.via {
+            None => Directory::of(task.pid),
+            Some(tid) => Directory::of_thread(task.pid, tid),
+        };
+        let Ok(directory) = directory else {
             return;
         };
-        let mut descriptors = process::entries(&format!("/proc/{pid}/fd"));
+        let mut descriptors = process::entries(&match task.via {
+            None => format!("/proc/{}/fd", task.pid),
+            Some(tid) => format!("/proc/{}/task/{tid}/fd", task.pid),
+        });
         descriptors.sort_unstable();
         for fd in descriptors {
-            self.descriptor(&directory, pid, fd);
+            self.descriptor(&directory, holder, fd);
         }
         for (by, place) in [("cwd", &task.cwd), ("root", &task.root)] {
             if let Known::Is(place) = place {
-                self.place(by, pid, None, place);
+                self.place(by, holder, None, place);
             }
         }
-        if let (Known::Is(inum), Known::Is(own)) = (&task.links[PID_FOR_CHILDREN], &task.links[PID])
-        {
+        for (own, for_children) in [(PID, PID_FOR_CHILDREN), (TIME, TIME_FOR_CHILDREN)] {
+            let (Known::Is(own), Known::Is(inum)) = (&task.links[own], &task.links[for_children])
+            else {
+                continue;
+            };
             if inum != own && self.wanted.is_namespace(*inum) {
                 self.begin_namespace(*inum, "for_children");
-                self.line.key("pid", pid);
+                self.line.key("pid", task.pid);
+                self.end_of(holder);
+            }
+        }
+        if let (b'Z', true, Known::Is(inum)) =
+            (task.state, task.numbers.len() > 1, &task.links[PID])
+        {
+            if self.wanted.is_namespace(*inum) {
+                self.begin_namespace(*inum, "zombie");
+                self.line.key("pid", task.pid);
+                self.line.key("ppid", task.ppid);
+                if task.tracer == 0 {
+                    self.line.key("tracer", '-');
+                } else {
+                    self.line.key("tracer", task.tracer);
+                }
                 self.end();
             }
         }
         if self.wanted.devices() {
             if let Some(place) = self.look(&directory, b"exe") {
-                self.place("exe", pid, None, &place);
+                self.place("exe", holder, None, &place);
             }
-            self.mappings(&directory, pid);
+            self.mappings(&directory, holder);
         }
+    }
+
+    /// Ends a record of what a process has.
+    fn end_of(&mut self, holder: Holder) {
+        if let Some(tid) = holder.tid {
+            self.line.key("tid", tid);
+        }
+        self.end();
     }
 
     fn begin_namespace(&mut self, inum: u32, by: &str) {
@@ -154,7 +207,7 @@ impl<'a> Holds<'a> {
         })
     }
 
-    fn descriptor(&mut self, directory: &Directory, pid: u32, fd: u32) {
+    fn descriptor(&mut self, directory: &Directory, holder: Holder, fd: u32) {
         let name = format!("fd/{fd}").into_bytes();
         if self.wanted.namespaces() {
             if let Some(inum) = syscalls::read_link_below(directory.fd(), &name)
@@ -163,16 +216,16 @@ impl<'a> Holds<'a> {
             {
                 if self.wanted.is_namespace(inum) {
                     self.begin_namespace(inum, "fd");
-                    self.line.key("pid", pid);
+                    self.line.key("pid", holder.pid);
                     self.line.key("fd", fd);
-                    self.end();
+                    self.end_of(holder);
                 }
                 return;
             }
         }
         if self.wanted.devices() {
             if let Some(place) = self.look(directory, &name) {
-                self.place("fd", pid, Some(fd), &place);
+                self.place("fd", holder, Some(fd), &place);
             }
         }
     }
@@ -205,7 +258,7 @@ impl<'a> Holds<'a> {
         self.line.key("by", by);
     }
 
-    fn place(&mut self, by: &str, pid: u32, fd: Option<u32>, place: &Place) {
+    fn place(&mut self, by: &str, holder: Holder, fd: Option<u32>, place: &Place) {
         if !self.wanted.devices() {
             return;
         }
@@ -213,7 +266,7 @@ impl<'a> Holds<'a> {
             return;
         };
         self.begin_device(device, by);
-        self.line.key("pid", pid);
+        self.line.key("pid", holder.pid);
         if let Some(fd) = fd {
             self.line.key("fd", fd);
         }
@@ -222,11 +275,11 @@ impl<'a> Holds<'a> {
             self.line.key("at", "attached");
         }
         self.line.path("path", &place.path, place.is_deleted);
-        self.end();
+        self.end_of(holder);
     }
 
     /// Files that are mapped, each once.
-    fn mappings(&mut self, directory: &Directory, pid: u32) {
+    fn mappings(&mut self, directory: &Directory, holder: Holder) {
         let Ok(text) = directory.read("maps", LIMIT) else {
             return;
         };
@@ -262,7 +315,7 @@ impl<'a> Holds<'a> {
                 })
             });
             if let Some(place) = place {
-                self.place("map", pid, None, &place);
+                self.place("map", holder, None, &place);
             }
         }
     }
@@ -311,7 +364,13 @@ impl<'a> Holds<'a> {
 
     /// A mount point as a path of the text, which has more escapes than `mountinfo`.
     fn path_of(&mut self, entry: &Entry) {
-        let point = crate::text::Escaped::new(&entry.point).bytes();
+        let point = Escaped::new(&entry.point);
+        if point.is_cut() {
+            // The mark alone.
+            self.line.key("path", "\\~");
+            return;
+        }
+        let point = point.bytes();
         let (path, is_deleted) = match point.strip_suffix(b"//deleted") {
             Some(path) => (path, true),
             None => (&point[..], false),

@@ -54,6 +54,7 @@ pub(super) const LINKS: [(&str, &[u8], NsType); 10] = [
 pub(super) const PID: usize = 0;
 pub(super) const PID_FOR_CHILDREN: usize = 1;
 pub(super) const MNT: usize = 2;
+pub(super) const TIME: usize = 7;
 pub(super) const TIME_FOR_CHILDREN: usize = 8;
 pub(super) const USER: usize = 9;
 
