@@ -15,8 +15,8 @@ use super::text::Text;
 pub(super) enum Verdict {
     /// The text says one thing, this machine another.
     Differs(Difference),
-    /// It changed from before to after.
-    Changed,
+    /// It changed from before to after: what it was, as far as that is known.
+    Changed(Vec<String>),
 }
 
 /// What the text says, and what this machine does.
@@ -144,7 +144,8 @@ pub(super) fn compare(
         }
         for fact in &object.facts {
             let Some(other) = later.facts.iter().find(|other| other.name == fact.name) else {
-                outcome.note(*key, label, fact.name, Some(Verdict::Changed));
+                let was = vec![fact.want.shown()];
+                outcome.note(*key, label, fact.name, Some(Verdict::Changed(was)));
                 continue;
             };
             if let (Want::Not(why), Want::Not(_)) = (&fact.want, &other.want) {
@@ -152,7 +153,10 @@ pub(super) fn compare(
                 continue;
             }
             let verdict = if !fact.want.is_same(&other.want) {
-                Some(Verdict::Changed)
+                Some(Verdict::Changed(vec![
+                    fact.want.shown(),
+                    other.want.shown(),
+                ]))
             } else {
                 let got = text.get(*key, fact.name);
                 (!fact.want.is_met_by(got.as_deref())).then(|| {
@@ -347,7 +351,7 @@ fn orders(before: &Machine, text: &Text<'_>, after: &Machine, outcome: &mut Outc
         let (wanted, then) = (only(earlier), only(later));
         let got = text.seen.get(ns).map(|list| only(list)).unwrap_or_default();
         let verdict = if wanted != then {
-            Some(Verdict::Changed)
+            Some(Verdict::Changed(Vec::new()))
         } else if got != wanted {
             // Which one is missing, and what it is called, say other facts.
             let at = got

@@ -5,9 +5,10 @@
 //! A system does not stand still while it is looked at. What differs may have changed after one look and changed back
 //! before the next. So a difference counts only if it is found in each of many fresh looks, at the same object: a
 //! process that began in the same tick, a namespace or a mount with the same 64-bit id. What is the same in one of them
-//! was never wrong, and what is gone cannot be told any more.
+//! was never wrong, and what is gone cannot be told any more. Some things go to and fro so fast that each look finds
+//! them elsewhere. So what the text says is no difference either if this machine has shown just that at another time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ pub(super) struct Look {
 #[derive(Clone, Debug, Default)]
 struct Doubt {
     difference: Option<Difference>,
+    /// All that the text said when it differed, and all that this machine has shown.
+    said: BTreeSet<String>,
+    shown: BTreeSet<String>,
     differed: u32,
     changed: u32,
 }
@@ -111,7 +115,7 @@ pub(super) fn judge<E>(
                 *same.entry((key.kind(), name)).or_default() += 1;
                 return false;
             } else if outcome.present.contains(&what.0) {
-                doubt.add(&Verdict::Changed);
+                doubt.add(&Verdict::Changed(Vec::new()));
             } else {
                 judgement.gone += 1;
                 return false;
@@ -121,8 +125,9 @@ pub(super) fn judge<E>(
     }
     judgement.gaps = gaps;
     for (what, doubt) in doubts {
+        let is_certain = doubt.differed >= NEEDED && !doubt.is_restless();
         match doubt.difference {
-            Some(difference) if doubt.differed >= NEEDED => {
+            Some(difference) if is_certain => {
                 judgement.differences.insert(what, difference);
             }
             _ => judgement.changing += 1,
@@ -135,17 +140,27 @@ impl Doubt {
     fn add(&mut self, verdict: &Verdict) {
         match verdict {
             Verdict::Differs(difference) => {
+                self.said.insert(difference.text.clone());
+                self.shown.insert(difference.machine.clone());
                 self.difference = Some(difference.clone());
                 self.differed += 1;
             }
-            Verdict::Changed => self.changed += 1,
+            Verdict::Changed(shown) => {
+                self.shown.extend(shown.iter().cloned());
+                self.changed += 1;
+            }
         }
+    }
+
+    /// Whether this machine has shown at one time what the text said at another.
+    fn is_restless(&self) -> bool {
+        !self.said.is_disjoint(&self.shown)
     }
 
     /// Whether another look may tell more.
     fn is_open(&self) -> bool {
-        if self.differed == 0 {
-            self.changed < PATIENCE
+        if self.differed == 0 || self.is_restless() {
+            self.differed + self.changed < PATIENCE
         } else {
             self.differed < NEEDED
         }

@@ -444,13 +444,31 @@ fn what_changes_is_no_difference() {
     let judgement = judged(vec![look(&one, TEXT, &other)]);
     assert_eq!((judgement.differences.len(), judgement.changing), (0, 1));
     // It differs whenever it can be told.
+    let third = changed("uid", Want::number(10u32));
     let mut looks: Vec<_> = (0..NEEDED)
-        .flat_map(|_| [look(&other, TEXT, &other), look(&one, TEXT, &other)])
+        .flat_map(|_| [look(&other, TEXT, &other), look(&third, TEXT, &other)])
         .collect();
     looks.push(look(&one, TEXT, &one));
     let judgement = judged(looks);
     let found: Vec<_> = judgement.differences.keys().collect();
     assert_eq!(found, [&(Key::Process(252, 12), "uid")]);
+}
+
+#[test]
+fn what_goes_to_and_fro_is_no_difference() {
+    // Whenever the machine has the one, the text has the other.
+    let (one, other) = (machine_of(TEXT), changed("uid", Want::number(9u32)));
+    let text = replaced("uid=5", "uid=9");
+    let looks = (0..NEEDED)
+        .flat_map(|_| [look(&other, TEXT, &other), look(&one, &text, &one)])
+        .collect();
+    let judgement = judged(looks);
+    assert_eq!((judgement.differences.len(), judgement.changing), (0, 1));
+    // What the text says was there at another time.
+    let mut looks: Vec<_> = (0..NEEDED).map(|_| look(&other, TEXT, &other)).collect();
+    looks.insert(1, look(&one, &text, &other));
+    let judgement = judged(looks);
+    assert_eq!((judgement.differences.len(), judgement.changing), (0, 1));
 }
 
 #[test]
