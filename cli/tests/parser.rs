@@ -247,8 +247,11 @@ fn speed() {
     let (path, sample) = texts().pop().expect("there is a text");
     let records: Vec<&[u8]> = sample
         .split(|byte| *byte == b'\n')
+        // What a text has unless a query asks for more. Holds have short lines, and their records are larger.
         .filter(|line| {
-            !line.is_empty() && !line.starts_with(b"nsinspect") && !line.starts_with(b"end")
+            [b"ns ".as_slice(), b"task ", b"mount "]
+                .iter()
+                .any(|kind| line.starts_with(kind))
         })
         .collect();
     let mut bytes = b"nsinspect 1 release=x uptime=1\n".to_vec();
