@@ -367,14 +367,18 @@ impl View<'_> {
                 .is_some_and(|filter| filter.columns.iter().any(|one| one.name == name)))
     }
 
-    /// Does what `--list-columns` asks for, if it does.
+    /// Does what `--list-columns` asks for, which settles it. Otherwise looks whether columns and filter make sense, before
+    /// anything is read.
     ///
     /// # Errors
     ///
-    /// Those of the output.
-    pub fn list_columns(&self, out: &mut dyn Write) -> Result<bool, Failure> {
+    /// Those of [`View::columns`] and [`View::filter`]; those of the output.
+    pub fn is_settled(&self, out: &mut dyn Write) -> Result<bool, Failure> {
         if self.listing.list_columns {
             output::list_columns(out, self.all)?;
+        } else {
+            self.columns()?;
+            self.filter()?;
         }
         Ok(self.listing.list_columns)
     }

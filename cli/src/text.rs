@@ -133,16 +133,6 @@ pub const KINDS: &[Kind] = &[
     },
 ];
 
-/// Looks up what a key of a kind of record means.
-pub fn key(kind: &str, name: &str) -> Option<&'static Key> {
-    KINDS
-        .iter()
-        .find(|one| one.name == kind)?
-        .keys
-        .iter()
-        .find(|one| one.name == name)
-}
-
 /// The end of a line. It says nothing that the other fields do not, so all are equal.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tail<'t>(&'t [u8]);
@@ -616,9 +606,7 @@ impl Device {
             minor: minor.parse().ok()?,
         })
     }
-}
 
-impl Device {
     /// Takes it from a `dev_t`, as `stat()` has it.
     pub const fn from_dev(dev: u64) -> Self {
         Self {

@@ -112,11 +112,9 @@ pub(super) fn run(common: &Common, args: &Args, out: &mut dyn Write) -> Result<u
         listing: &args.listing,
         tree: None,
     };
-    if view.list_columns(out)? {
+    if view.is_settled(out)? {
         return Ok(DONE);
     }
-    view.columns()?;
-    view.filter()?;
     let session = Session::open(common)?;
     let mut query = Query::show("ns,tasks");
     query.user_only = true;

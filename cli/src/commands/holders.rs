@@ -86,11 +86,9 @@ pub(super) fn run(common: &Common, args: &Holders, out: &mut dyn Write) -> Resul
         listing: &args.listing,
         tree: None,
     };
-    if view.list_columns(out)? {
+    if view.is_settled(out)? {
         return Ok(DONE);
     }
-    view.columns()?;
-    view.filter()?;
     let session = Session::open(common)?;
     let asked = Asked::parse(&session, args.what.as_deref().unwrap_or_default())?;
     let is_live = matches!(session.source, Source::Live(_));

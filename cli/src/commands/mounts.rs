@@ -123,11 +123,9 @@ pub(super) fn run(common: &Common, args: &Mounts, out: &mut dyn Write) -> Result
         listing: &args.listing,
         tree: None,
     };
-    if view.list_columns(out)? {
+    if view.is_settled(out)? {
         return Ok(DONE);
     }
-    view.columns()?;
-    view.filter()?;
     if args.all && !args.what.is_empty() {
         return Err(Failure::Usage(
             "--all means all mount namespaces, so that none is to be named besides".to_string(),

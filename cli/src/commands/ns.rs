@@ -141,10 +141,9 @@ pub(super) fn run(common: &Common, args: &Ns, out: &mut dyn Write) -> Result<u8,
         listing: &args.listing,
         tree,
     };
-    if view.list_columns(out)? {
+    if view.is_settled(out)? {
         return Ok(DONE);
     }
-    view.filter()?;
     let wants_holds = view.uses("HOLDERS")?;
     let session = Session::open(common)?;
     let text = session.ask(&Query::show(if wants_holds {

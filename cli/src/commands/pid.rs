@@ -99,11 +99,9 @@ pub(super) fn run(common: &Common, args: &Pid, out: &mut dyn Write) -> Result<u8
         listing: &args.listing,
         tree: None,
     };
-    if view.list_columns(out)? {
+    if view.is_settled(out)? {
         return Ok(DONE);
     }
-    view.columns()?;
-    view.filter()?;
     let session = Session::open(common)?;
     let word = args.number.as_deref().unwrap_or_default();
     let what = session.what(word)?;

@@ -207,11 +207,9 @@ pub(super) fn run(common: &Common, args: &Ps, out: &mut dyn Write) -> Result<u8,
         listing: &args.listing,
         tree: args.tree.map(|_| "COMMAND"),
     };
-    if view.list_columns(out)? {
+    if view.is_settled(out)? {
         return Ok(DONE);
     }
-    view.columns()?;
-    view.filter()?;
     let session = Session::open(common)?;
     let mut query = Query::show(if args.threads {
         "ns,tasks,threads"

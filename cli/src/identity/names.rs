@@ -259,17 +259,17 @@ impl Names {
         })
     }
 
-    /// Finds the first process of a container by name or by the beginning of its id, from files alone. Whatever this
+    /// Finds the containers that run under a name, or an id where nothing gives a name, from files alone. Whatever this
     /// does not find, a picture of all processes may.
     pub fn first_process(&self, name: &str) -> Vec<State> {
-        let mut found: Vec<State> = Vec::new();
-        for state in self.states() {
-            let known = self.of(state.runtime, &state.id);
-            if known.name.as_deref().unwrap_or(&state.id) == name {
-                found.push(state.clone());
-            }
-        }
-        found
+        self.states()
+            .iter()
+            .filter(|state| {
+                let known = self.of(state.runtime, &state.id);
+                known.name.as_deref().unwrap_or(&state.id) == name
+            })
+            .cloned()
+            .collect()
     }
 
     /// The names of what is in a directory, in order.
