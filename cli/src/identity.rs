@@ -14,7 +14,7 @@ use crate::text::{Inum, NsType, Task};
 
 pub mod names;
 
-pub use names::Names;
+pub use names::{Known, Names};
 
 /// What a cgroup's path says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -316,30 +316,67 @@ impl Containers {
             .map(|at| &self.list[at as usize])
     }
 
-    /// Those that have this name, or an id that begins so. Of an id at least 3 digits are asked for.
+    /// Those that a name fits best.
     pub fn named(&self, name: &str) -> Vec<&Container> {
-        let exact: Vec<_> = self
-            .list
-            .iter()
-            .filter(|one| one.answers_to(name))
-            .collect();
-        if !exact.is_empty() || name.len() < 3 {
-            return exact;
-        }
-        self.list
-            .iter()
-            .filter(|one| is_id(&one.id) && one.id.starts_with(name))
+        let fits = || {
+            self.list
+                .iter()
+                .filter_map(|one| Some((one.fit(name)?, one)))
+        };
+        let best = fits().map(|(fit, _)| fit).min();
+        fits()
+            .filter(|(fit, _)| Some(*fit) == best)
+            .map(|(_, one)| one)
             .collect()
     }
 }
 
-impl Container {
-    fn answers_to(&self, name: &str) -> bool {
-        self.name.as_deref() == Some(name)
-            || self.id == name
-            || (self.runtime == Runtime::Systemd && self.id.strip_suffix(".service") == Some(name))
-            || self.pod.as_deref() == Some(name)
+/// How well a name that was typed fits a container. The best comes first, and alone counts: nobody can make the name of
+/// another container mean two by what they call their host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// It is what its runtime calls it, its whole id, or its pod.
+    Own,
+    /// It is the beginning of its id, or the name of its unit without `.service`.
+    Short,
+    /// It is what its name was guessed to be.
+    Guess,
+}
+
+impl Identity {
+    fn fit(&self, known: &Known, name: &str) -> Option<Fit> {
+        fit(
+            self.runtime,
+            &self.id,
+            known.name.as_deref(),
+            known.pod.as_deref().or(self.pod_uid.as_deref()),
+            name,
+        )
     }
+}
+
+impl Container {
+    fn fit(&self, name: &str) -> Option<Fit> {
+        let own = self.name.as_deref().filter(|_| !self.is_guess);
+        fit(self.runtime, &self.id, own, self.pod.as_deref(), name)
+            .or_else(|| (self.is_guess && self.name.as_deref() == Some(name)).then_some(Fit::Guess))
+    }
+}
+
+fn fit(
+    runtime: Runtime,
+    id: &str,
+    own: Option<&str>,
+    pod: Option<&str>,
+    name: &str,
+) -> Option<Fit> {
+    if own == Some(name) || id == name || pod == Some(name) {
+        return Some(Fit::Own);
+    }
+    // Of an id at least 3 digits are asked for.
+    let begins = is_id(id) && name.len() >= 3 && id.starts_with(name);
+    let is_unit = runtime == Runtime::Systemd && id.strip_suffix(".service") == Some(name);
+    (begins || is_unit).then_some(Fit::Short)
 }
 
 struct Finder<'a, 't> {
@@ -643,6 +680,34 @@ mod tests {
             "/system.slice/nerdctl-ab12.scope",
             Some((Runtime::Nerdctl, "ab12", None)),
         );
+    }
+
+    /// A jail whose first process is called as the id of a container begins is not meant by that.
+    #[test]
+    fn guesses_come_last() {
+        let task = |pid: u32, comm: &str, cgroup: &str, mnt: u32| {
+            format!("task {pid} comm={comm} level=0 upid={pid}@4026531836 ppid=1 uid=0 start=5 mntns={mnt} pidns=4026531836 cgroup={cgroup}\n")
+        };
+        let text = format!(
+            "nsinspect 1 release=x uptime=3\nns mnt 4026531832 id=1 owner=4026531837 tasks=1 refs=1 active=1\n{}{}{}end\n",
+            task(1, "init", "/", 4_026_531_832),
+            task(7, "012345", "/user.slice/session-1.scope", 4_026_532_001),
+            task(8, "sleep", &format!("/docker/{ID}"), 4_026_532_002),
+        );
+        let system = System::read(text.as_bytes()).expect("the text is whole");
+        let containers = Containers::find(&system, &Names::none());
+        let pids = |name: &str| -> Vec<u32> {
+            let found = containers.named(name);
+            found
+                .iter()
+                .map(|one| system.tasks[one.first].pid)
+                .collect()
+        };
+        assert_eq!(containers.list.len(), 2);
+        assert_eq!(pids("012345"), [8]);
+        assert_eq!(pids("4026532001"), [7]);
+        assert_eq!(pids(ID), [8]);
+        assert_eq!(pids("01"), [0; 0]);
     }
 
     #[test]

@@ -8,11 +8,11 @@
 use std::io::Write;
 
 use crate::args::{Common, Pid};
-use crate::identity::Containers;
+use crate::identity::{of_cgroup, Containers};
 use crate::output::{Cell, Column};
 use crate::source::{Query, Source};
 use crate::system::System;
-use crate::text::{Caps, Escaped, Inum, NsType, UpidList};
+use crate::text::{Caps, Escaped, Inum, NsType, Task, UpidList};
 use crate::what::{self, What};
 
 use super::users::Users;
@@ -222,12 +222,12 @@ fn quick_namespace(session: &Session<'_>, place: &What) -> Result<Option<Inum>, 
     if !matches!(session.source, Source::Live(_)) {
         return Ok(None);
     }
-    let pid = match place {
+    let (pid, id) = match place {
         What::Namespace(inum) => return Ok(pid_namespace_itself(session, *inum)?.then_some(*inum)),
-        What::Pid(pid) => *pid,
-        What::Name(name) => match session.names.first_process(name).as_slice() {
-            [one] => one.pid,
-            _ => return Ok(None),
+        What::Pid(pid) => (*pid, None),
+        What::Name(name) => match session.names.first_process(name) {
+            Some(state) => (state.pid, Some(state.id.as_str())),
+            None => return Ok(None),
         },
         _ => return Ok(None),
     };
@@ -236,10 +236,18 @@ fn quick_namespace(session: &Session<'_>, place: &What) -> Result<Option<Inum>, 
         ..Query::show("tasks")
     })?;
     let system = session.picture(&text)?;
-    let ns = system
+    Ok(system
         .task(pid)
-        .and_then(|task| task.namespace(NsType::Pid));
-    Ok(ns)
+        .filter(|task| id.is_none_or(|id| may_be_of(task, id)))
+        .and_then(|task| task.namespace(NsType::Pid)))
+}
+
+/// Whether a process may be of the container with that id, by its cgroup. A file that was left behind names a process
+/// that is gone, and its number another's.
+fn may_be_of(task: &Task<'_>, id: &str) -> bool {
+    let path = task.cgroup.map(|path| path.bytes());
+    path.and_then(|path| of_cgroup(&String::from_utf8_lossy(&path)))
+        .is_none_or(|found| !found.runtime.is_container() || found.id == id)
 }
 
 /// Whether that is a pid namespace.

@@ -6,18 +6,21 @@
 //! read up to a limit, and what is not as expected is passed over.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Identity, Runtime};
+use super::{of_cgroup, Fit, Identity, Runtime};
 
 /// The most that is read of a file.
 const LIMIT: u64 = 8 << 20;
+
+/// The most cgroups that are looked at for a name. With more of them a picture of all processes takes no longer.
+const CGROUPS: usize = 4096;
 
 /// The names of one machine's containers, below a directory that is its root.
 #[derive(Debug, Default)]
@@ -259,17 +262,73 @@ impl Names {
         })
     }
 
-    /// Finds the containers that run under a name, or an id where nothing gives a name, from files alone. Whatever this
-    /// does not find, a picture of all processes may.
-    pub fn first_process(&self, name: &str) -> Vec<State> {
-        self.states()
+    /// The first process of the one container that a name means, if files and cgroups alone tell which one that is. If
+    /// they do not, or tell of several, only a picture of all processes can say.
+    pub fn first_process(&self, name: &str) -> Option<&State> {
+        let mut ids = HashSet::new();
+        let mut found: Option<(Fit, &str)> = None;
+        let cgroups = self.containers_by_cgroup()?;
+        for identity in &cgroups {
+            ids.insert(identity.id.as_str());
+            let known = self.of(identity.runtime, &identity.id);
+            // What a pod is called means all in it, and a unit only what has a namespace of its own.
+            let pod = known.pod.as_deref().or(identity.pod_uid.as_deref());
+            let is_one = identity.runtime.is_container() && pod != Some(name);
+            match (identity.fit(&known, name), found) {
+                (None, _) => {}
+                (Some(_), _) if !is_one => return None,
+                (Some(fit), Some((other, _))) if fit == other => return None,
+                (Some(fit), Some((other, _))) if fit > other => {}
+                (Some(fit), _) => found = Some((fit, &identity.id)),
+            }
+        }
+        // A container whose cgroup says nothing is called by its id.
+        if self
+            .states()
             .iter()
-            .filter(|state| {
-                let known = self.of(state.runtime, &state.id);
-                known.name.as_deref().unwrap_or(&state.id) == name
-            })
-            .cloned()
-            .collect()
+            .any(|state| state.id == name && !ids.contains(name))
+        {
+            match found {
+                Some((Fit::Own, _)) => return None,
+                _ => found = Some((Fit::Own, name)),
+            }
+        }
+        let (_, id) = found?;
+        let mut states = self.states().iter().filter(|state| state.id == id);
+        match (states.next(), states.next()) {
+            (Some(state), None) => Some(state),
+            _ => None,
+        }
+    }
+
+    /// What the cgroups that are there now say, each once. Nothing if there are too many, or there is no cgroup2.
+    fn containers_by_cgroup(&self) -> Option<HashSet<Identity>> {
+        let top = self.path("sys/fs/cgroup")?;
+        if !top.join("cgroup.controllers").exists() {
+            return None;
+        }
+        let mut found = HashSet::new();
+        let mut open = vec![String::new()];
+        let mut seen = 0;
+        while let Some(path) = open.pop() {
+            seen += 1;
+            if seen > CGROUPS {
+                return None;
+            }
+            found.extend(of_cgroup(&path).or_else(|| self.by_cgroup(&path)));
+            let directory = top.join(path.trim_start_matches('/'));
+            // A cgroup has two links, and one for each cgroup in it.
+            if fs::metadata(&directory).is_ok_and(|about| about.nlink() == 2) {
+                continue;
+            }
+            for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    let name = entry.file_name().into_string().ok()?;
+                    open.push(format!("{path}/{name}"));
+                }
+            }
+        }
+        Some(found)
     }
 
     /// The names of what is in a directory, in order.
