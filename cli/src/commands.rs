@@ -243,11 +243,11 @@ impl<'a> Session<'a> {
     /// # Errors
     ///
     /// A column or a filter that makes no sense; those of the output.
-    pub fn show<R>(
+    pub fn show<'c, R>(
         &self,
         view: &View<'_>,
-        rows: &[(R, usize)],
-        cell: &dyn Fn(&R, &str) -> Cell,
+        rows: &'c [(R, usize)],
+        cell: &dyn Fn(&'c R, &str) -> Cell<'c>,
         system: &System<'_>,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
@@ -258,7 +258,7 @@ impl<'a> Session<'a> {
                 .as_ref()
                 .is_none_or(|filter| filter.matches(&|at| cell(row, filter.columns[at].name).data))
         });
-        let rows: Vec<&(R, usize)> = rows
+        let rows: Vec<&'c (R, usize)> = rows
             .iter()
             .zip(kept)
             .filter_map(|(row, keep)| keep.then_some(row))
@@ -302,7 +302,11 @@ impl<'a> Session<'a> {
 }
 
 /// Which rows are shown: those that match, and in a tree what is above them.
-fn kept<R>(rows: &[(R, usize)], is_tree: bool, matches: impl Fn(&R) -> bool) -> Vec<bool> {
+fn kept<'c, R>(
+    rows: &'c [(R, usize)],
+    is_tree: bool,
+    matches: impl Fn(&'c R) -> bool,
+) -> Vec<bool> {
     let mut kept: Vec<bool> = rows.iter().map(|(row, _)| matches(row)).collect();
     if is_tree {
         // From below: the depth that the next row above must be less deep than to be kept.

@@ -512,14 +512,20 @@ impl Finder<'_, '_> {
     /// By namespaces: who has another one than the host, and is in no container by its cgroup.
     fn jails(&mut self) {
         let mut claimed = self.claimed();
+        // One process after the other is in the same, mostly.
+        let mut last: Option<((NsType, Inum), usize)> = None;
         for index in 0..self.system.tasks.len() {
             let task = &self.system.tasks[index];
             if self.of_task[index].is_some() || task.is_kthread() {
                 continue;
             }
-            let Some((ns_type, inum)) = self.system.differs(task).next() else {
+            let Some(first @ (ns_type, inum)) = self.system.differs(task).next() else {
                 continue;
             };
+            if let Some((_, group)) = last.filter(|(of, _)| *of == first) {
+                self.put(group, index);
+                continue;
+            }
             let inum = if ns_type == NsType::Pid {
                 self.system.outermost_pid_namespace(inum)
             } else {
@@ -534,6 +540,7 @@ impl Finder<'_, '_> {
                 }
             };
             self.put(group, index);
+            last = Some((first, group));
         }
     }
 

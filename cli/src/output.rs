@@ -96,7 +96,7 @@ impl Mark {
 
 /// The value of a column in a row.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Data {
+pub enum Data<'a> {
     /// There is none: `-`, and in JSON `null`.
     Absent,
     /// A number.
@@ -104,21 +104,23 @@ pub enum Data {
     /// Yes or no: 1 or 0, and in JSON `true` or `false`.
     Flag(bool),
     /// Words.
-    Words(Words),
+    Words(Words<'a>),
     /// Several.
-    List(Vec<Data>),
+    List(Vec<Data<'a>>),
+    /// Several of these words, which are visible ASCII: those whose bits are 1, the first one's the lowest.
+    Set(&'static [&'static str], u32),
 }
 
 /// One place of a table.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cell {
+pub struct Cell<'a> {
     /// What stands in it.
-    pub data: Data,
+    pub data: Data<'a>,
     /// What is said of it.
     pub mark: Mark,
 }
 
-impl Cell {
+impl Cell<'_> {
     /// Nothing.
     pub const fn absent() -> Self {
         Self {
@@ -135,11 +137,17 @@ impl Cell {
     }
 
     /// Several values.
-    pub fn list<T: Into<Cell>>(list: impl IntoIterator<Item = T>) -> Self {
-        let mut data = Vec::with_capacity(8);
-        data.extend(list.into_iter().map(|one| one.into().data));
+    pub fn list<T: Into<Self>>(list: impl IntoIterator<Item = T>) -> Self {
         Self {
-            data: Data::List(data),
+            data: Data::List(list.into_iter().map(|one| one.into().data).collect()),
+            mark: Mark::Plain,
+        }
+    }
+
+    /// Several of the words that there are.
+    pub const fn set(words: &'static [&'static str], bits: u32) -> Self {
+        Self {
+            data: Data::Set(words, bits),
             mark: Mark::Plain,
         }
     }
@@ -147,7 +155,7 @@ impl Cell {
 
 macro_rules! from_number {
     ($($type:ty),*) => {$(
-        impl From<$type> for Cell {
+        impl From<$type> for Cell<'_> {
             fn from(number: $type) -> Self {
                 Self { data: Data::Number(number as i128), mark: Mark::Plain }
             }
@@ -156,7 +164,7 @@ macro_rules! from_number {
 }
 from_number!(u32, u64, i64, usize, i128);
 
-impl From<bool> for Cell {
+impl From<bool> for Cell<'_> {
     fn from(flag: bool) -> Self {
         Self {
             data: Data::Flag(flag),
@@ -166,23 +174,23 @@ impl From<bool> for Cell {
 }
 
 /// Words that are the program's own.
-impl From<&str> for Cell {
-    fn from(words: &str) -> Self {
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(words: &'a str) -> Self {
         Self {
-            data: Data::Words(Words::from_bytes(words.as_bytes())),
+            data: Data::Words(words.into()),
             mark: Mark::Plain,
         }
     }
 }
 
-impl From<String> for Cell {
+impl From<String> for Cell<'_> {
     fn from(words: String) -> Self {
-        words.as_str().into()
+        Words::from(words.into_bytes()).into()
     }
 }
 
-impl From<Words> for Cell {
-    fn from(words: Words) -> Self {
+impl<'a> From<Words<'a>> for Cell<'a> {
+    fn from(words: Words<'a>) -> Self {
         Self {
             data: Data::Words(words),
             mark: Mark::Plain,
@@ -190,32 +198,32 @@ impl From<Words> for Cell {
     }
 }
 
-impl From<Escaped<'_>> for Cell {
-    fn from(text: Escaped<'_>) -> Self {
+impl<'a> From<Escaped<'a>> for Cell<'a> {
+    fn from(text: Escaped<'a>) -> Self {
         Words::from_escaped(text).into()
     }
 }
 
-impl From<crate::text::Inum> for Cell {
+impl From<crate::text::Inum> for Cell<'_> {
     fn from(inum: crate::text::Inum) -> Self {
         inum.get().into()
     }
 }
 
-impl From<crate::text::NsType> for Cell {
+impl From<crate::text::NsType> for Cell<'_> {
     fn from(ns_type: crate::text::NsType) -> Self {
         Words::known(ns_type.name()).into()
     }
 }
 
-impl<T: Into<Cell>> From<Option<T>> for Cell {
+impl<'a, T: Into<Cell<'a>>> From<Option<T>> for Cell<'a> {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self::absent(), Into::into)
     }
 }
 
-impl From<Value<'_>> for Cell {
-    fn from(value: Value<'_>) -> Self {
+impl<'a> From<Value<'a>> for Cell<'a> {
+    fn from(value: Value<'a>) -> Self {
         match value {
             Value::Absent => Self::absent(),
             Value::Number(number) => number.into(),
@@ -239,7 +247,7 @@ pub struct Table<'a> {
     /// The column that the tree is drawn in.
     pub tree: Option<usize>,
     /// Gives the cell of a row, by its number, in a column, by its number.
-    pub cell: &'a dyn Fn(usize, usize) -> Cell,
+    pub cell: &'a dyn Fn(usize, usize) -> Cell<'a>,
 }
 
 /// How something is shown.

@@ -234,6 +234,9 @@ pub struct Saved {
     bytes: Vec<u8>,
 }
 
+/// So large, in bytes, are most texts at most.
+const MOST_TEXTS: usize = 32 << 20;
+
 /// The module's file, open.
 #[derive(Debug)]
 pub struct Live {
@@ -255,9 +258,13 @@ impl Live {
         file.write_all(format!("{query}\n").as_bytes())
             .map_err(|error| absent::explain_query(&error, query))?;
         let progress = Progress::start();
-        let mut bytes = Vec::with_capacity(64 * 1024);
+        // Address space alone, which costs nothing: a text that grows bit by bit is moved again and again, and its memory
+        // comes in small pages.
+        let mut bytes = Vec::new();
+        let _ = bytes.try_reserve(MOST_TEXTS);
         let result = file.read_to_end(&mut bytes);
         drop(progress);
+        bytes.shrink_to_fit();
         match result {
             Ok(_) => Ok(bytes),
             Err(error) => Err(absent::explain_read(&error)),

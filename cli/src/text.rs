@@ -307,6 +307,17 @@ impl NsType {
         Self::Time,
     ];
 
+    /// The names of all, in the same order.
+    pub const NAMES: [&'static str; 8] = {
+        let mut names = [""; 8];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
     /// The name of its file in `/proc/PID/ns`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -548,7 +559,7 @@ macro_rules! common {
 
             /// Its own view of its number: the innermost one.
             pub fn own_number(&self) -> Option<u32> {
-                self.upid.iter().last().map(|one| one.number)
+                self.upid.own_number()
             }
         }
     };

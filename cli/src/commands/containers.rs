@@ -220,7 +220,7 @@ struct Context<'a, 't> {
 }
 
 impl Context<'_, '_> {
-    fn cell(&self, one: &&Container, column: &str) -> Cell {
+    fn cell<'c>(&'c self, one: &&'c Container, column: &str) -> Cell<'c> {
         let first = &self.system.tasks[one.first];
         if let Some(ns_type) = ns_type(column) {
             return match first.namespace(ns_type) {

@@ -252,13 +252,13 @@ fn own_pid(session: &Session<'_>, system: &System<'_>) -> Option<u32> {
     Some(task.pid)
 }
 
-fn cell(
-    holder: &Holder<'_>,
+fn cell<'a>(
+    holder: &'a Holder<'a>,
     column: &str,
-    context: &System<'_>,
-    containers: &Containers,
-    owners: &HashMap<Inum, Option<&Container>>,
-) -> Cell {
+    context: &'a System<'_>,
+    containers: &'a Containers,
+    owners: &HashMap<Inum, Option<&'a Container>>,
+) -> Cell<'a> {
     match column {
         "HELD" => Cell::list(holder.held.iter().map(|one| one.name(context))),
         "BY" => holder.by.clone(),
@@ -284,8 +284,8 @@ fn cell(
         }
         "FD" => holder.fd.into(),
         "PATH" => holder.path.clone(),
-        "END" => holder.end.clone().into(),
-        "MEANS" => holder.means.clone().into(),
+        "END" => holder.end.as_deref().into(),
+        "MEANS" => holder.means.as_str().into(),
         "MOUNT" => holder.mount.into(),
         "AT" => holder.hold.and_then(|hold| hold.at).into(),
         "MNTNS" => holder.mntns.into(),

@@ -632,16 +632,16 @@ fn role(mount: &Mount<'_>) -> Option<String> {
     }
 }
 
-fn raw_words(raw: &[u8]) -> Cell {
+fn raw_words(raw: &[u8]) -> Cell<'_> {
     Words::from_escaped(crate::text::Escaped::new(raw)).into()
 }
 
-fn cell(
-    entry: &Entry<'_, '_>,
+fn cell<'a>(
+    entry: &Entry<'a, 'a>,
     column: &str,
-    owners: &HashMap<Inum, Option<&Container>>,
+    owners: &HashMap<Inum, Option<&'a Container>>,
     copies: Option<&Copies>,
-) -> Cell {
+) -> Cell<'a> {
     let mount = entry.mount;
     match column {
         "CHANGE" => entry.change.map(|change| Words::sign(change.sign)).into(),
@@ -664,9 +664,9 @@ fn cell(
         } else {
             Mark::Dim
         }),
-        "SOURCE" => Words::from_bytes(&mount.source_and_root()).into(),
+        "SOURCE" => Words::from(mount.source_and_root()).into(),
         "FSTYPE" => mount.fstype.into(),
-        "OPTIONS" => Words::from_bytes(&mount.merged_options()).into(),
+        "OPTIONS" => Words::from(mount.merged_options()).into(),
         "REACH" => raw_words(mount.reach()),
         "MAJ:MIN" => mount.device.to_string().into(),
         "FSROOT" => mount.root.into(),

@@ -300,7 +300,7 @@ impl<'a, 't> Context<'a, 't> {
         }
     }
 
-    fn cell(&self, one: &&Namespace<'t>, column: &str) -> Cell {
+    fn cell(&self, one: &&Namespace<'t>, column: &str) -> Cell<'_> {
         let first = one.inum.and_then(|inum| self.first.get(&inum)).copied();
         let task = first.map(|index| &self.system.tasks[index]);
         match column {
@@ -340,7 +340,7 @@ impl<'a, 't> Context<'a, 't> {
         }
     }
 
-    fn state(&self, one: &Namespace<'_>) -> Cell {
+    fn state(&self, one: &Namespace<'_>) -> Cell<'static> {
         let mut words = Vec::new();
         if one.inum == self.system.host(one.ns_type) {
             words.push("host");

@@ -144,22 +144,20 @@ pub(super) fn run(common: &Common, args: &Pid, out: &mut dyn Write) -> Result<u8
     let found = found.ok_or_else(|| Failure::NotThere(format!("there is no {what}")))?;
     let rows: Vec<_> = found.upid.iter().enumerate().map(|row| (row, 0)).collect();
     let users = Users::of(&session);
-    let cell = |(level, upid): &(usize, crate::text::Upid), column: &str| -> Cell {
-        match column {
-            "LEVEL" => (*level).into(),
-            "PID" => upid.number.into(),
-            "PIDNS" => upid.ns.into(),
-            "CONTAINER" | "RUNTIME" | "POD" => container(&found, &containers, column),
-            "USER" => users.cell(found.uid),
-            "COMMAND" => found.comm.into(),
-            "PGID" => found.pgid.get(*level).copied().into(),
-            "SID" => found.sid.get(*level).copied().into(),
-            "TGID" => found.tgid.into(),
-            "UID" => found.uid.into(),
-            "CAPS" => found.caps.map(|caps| format!("{:016x}", caps.0)).into(),
-            "CGROUP" => found.cgroup.into(),
-            _ => Cell::absent(),
-        }
+    let cell = |(level, upid): &(usize, crate::text::Upid), column: &str| match column {
+        "LEVEL" => (*level).into(),
+        "PID" => upid.number.into(),
+        "PIDNS" => upid.ns.into(),
+        "CONTAINER" | "RUNTIME" | "POD" => container(&found, &containers, column),
+        "USER" => users.cell(found.uid),
+        "COMMAND" => found.comm.into(),
+        "PGID" => found.pgid.get(*level).copied().into(),
+        "SID" => found.sid.get(*level).copied().into(),
+        "TGID" => found.tgid.into(),
+        "UID" => found.uid.into(),
+        "CAPS" => found.caps.map(|caps| format!("{:016x}", caps.0)).into(),
+        "CGROUP" => found.cgroup.into(),
+        _ => Cell::absent(),
     };
     session.show(&view, &rows, &cell, &system, out)?;
     Ok(DONE)
@@ -167,7 +165,7 @@ pub(super) fn run(common: &Common, args: &Pid, out: &mut dyn Write) -> Result<u8
 
 /// The container of what was found. Alone in its answer a process has its cgroup and its host name, and its whole
 /// container only in a text that has all.
-fn container(found: &Found<'_>, containers: &Containers, column: &str) -> Cell {
+fn container<'a>(found: &Found<'_>, containers: &'a Containers, column: &str) -> Cell<'a> {
     found
         .task
         .and_then(|index| containers.of_task(index))

@@ -368,28 +368,29 @@ struct Context<'a, 't> {
 }
 
 /// The types of namespace in which something is not in the host's.
-fn differs(system: &System<'_>, namespace: impl Fn(NsType) -> Option<Inum>) -> Cell {
-    Cell::list(NsType::ALL.into_iter().filter(|ns_type| {
+fn differs(system: &System<'_>, namespace: impl Fn(NsType) -> Option<Inum>) -> Cell<'static> {
+    let bits = NsType::ALL.into_iter().filter(|ns_type| {
         namespace(*ns_type).is_some_and(|inum| Some(inum) != system.host(*ns_type))
-    }))
+    });
+    Cell::set(&NsType::NAMES, bits.map(|one| 1 << one.place()).sum())
 }
 
-impl Context<'_, '_> {
-    fn cell(&self, entry: &Entry<'_, '_>, column: &str) -> Cell {
+impl<'a> Context<'a, '_> {
+    fn cell(&self, entry: &Entry<'a, 'a>, column: &str) -> Cell<'a> {
         match entry {
             Entry::Task(index, task) => self.task(*index, task, column),
             Entry::Thread(process, thread) => self.thread(*process, thread, column),
         }
     }
 
-    fn of_container(&self, index: usize, column: &str) -> Cell {
+    fn of_container(&self, index: usize, column: &str) -> Cell<'a> {
         let Some(one) = self.containers.of_task(index) else {
             return Cell::absent();
         };
         container_cell(one, column)
     }
 
-    fn task(&self, index: usize, task: &Task<'_>, column: &str) -> Cell {
+    fn task(&self, index: usize, task: &Task<'a>, column: &str) -> Cell<'a> {
         match column {
             "PID" => task.pid.into(),
             "TID" => Cell::absent(),
@@ -410,7 +411,7 @@ impl Context<'_, '_> {
         }
     }
 
-    fn thread(&self, process: Option<usize>, thread: &Thread<'_>, column: &str) -> Cell {
+    fn thread(&self, process: Option<usize>, thread: &Thread<'a>, column: &str) -> Cell<'a> {
         match column {
             "PID" => thread.tgid.into(),
             "TID" => thread.tid.into(),
@@ -429,7 +430,7 @@ impl Context<'_, '_> {
         }
     }
 
-    fn inside(&self, userns: Option<Inum>, uid: u32) -> Cell {
+    fn inside(&self, userns: Option<Inum>, uid: u32) -> Cell<'a> {
         userns
             .and_then(|inum| self.system.namespace(inum))
             .and_then(|one| one.uid_map)
@@ -439,7 +440,7 @@ impl Context<'_, '_> {
 }
 
 /// What a column says of a container.
-pub(super) fn container_cell(one: &Container, column: &str) -> Cell {
+pub(super) fn container_cell<'a>(one: &'a Container, column: &str) -> Cell<'a> {
     match column {
         "RUNTIME" => one.runtime.name().into(),
         "POD" => one.pod.as_deref().into(),
@@ -456,7 +457,7 @@ fn key(column: &str, kind: &str) -> &'static str {
         .unwrap_or("")
 }
 
-fn marks(task: &Task<'_>) -> Cell {
+fn marks(task: &Task<'_>) -> Cell<'static> {
     let marks: Vec<&str> = [
         (task.mixed, "mixed"),
         (task.unlisted, "unlisted"),

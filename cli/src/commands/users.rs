@@ -4,7 +4,7 @@
 //!
 //! A program that is linked statically cannot ask NSS, so users of a directory service have a number alone.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use super::Session;
 /// The users of one machine.
 #[derive(Debug, Default)]
 pub struct Users {
-    names: HashMap<u32, String>,
+    names: BTreeMap<u32, String>,
 }
 
 impl Users {
@@ -31,7 +31,7 @@ impl Users {
 
     fn below(root: &Path) -> Self {
         let text = fs::read(root.join("etc/passwd")).unwrap_or_default();
-        let mut names = HashMap::new();
+        let mut names = BTreeMap::new();
         for line in String::from_utf8_lossy(&text).lines() {
             let mut fields = line.split(':');
             if let (Some(name), Some(Ok(uid))) = (fields.next(), fields.nth(1).map(str::parse)) {
@@ -42,7 +42,7 @@ impl Users {
     }
 
     /// The name of a user, or the number of one that has none.
-    pub fn cell(&self, uid: u32) -> Cell {
+    pub fn cell(&self, uid: u32) -> Cell<'_> {
         match self.names.get(&uid) {
             Some(name) => name.as_str().into(),
             None => uid.to_string().into(),

@@ -12,7 +12,7 @@
 
 use std::borrow::Cow;
 
-use super::{table, Column, Data};
+use super::{table, Column, Data, Words};
 
 /// An expression, ready to be asked of rows.
 #[derive(Debug)]
@@ -228,12 +228,12 @@ impl Filter {
     }
 
     /// Whether a row is to be shown; `data` gives the value of one of [`Filter::columns`].
-    pub fn matches(&self, data: &dyn Fn(usize) -> Data) -> bool {
+    pub fn matches<'a>(&'a self, data: &dyn Fn(usize) -> Data<'a>) -> bool {
         eval(&self.root, data)
     }
 }
 
-fn eval(node: &Node, data: &dyn Fn(usize) -> Data) -> bool {
+fn eval<'a>(node: &'a Node, data: &dyn Fn(usize) -> Data<'a>) -> bool {
     match node {
         Node::Or(left, right) => eval(left, data) || eval(right, data),
         Node::And(left, right) => eval(left, data) && eval(right, data),
@@ -244,6 +244,7 @@ fn eval(node: &Node, data: &dyn Fn(usize) -> Data) -> bool {
             Data::Flag(flag) => flag,
             Data::Words(words) => !words.shown().is_empty(),
             Data::List(list) => !list.is_empty(),
+            Data::Set(_, bits) => bits != 0,
         },
         Node::Compare(left, operator, right) => {
             compare(&get(left, data), *operator, &get(right, data))
@@ -251,15 +252,15 @@ fn eval(node: &Node, data: &dyn Fn(usize) -> Data) -> bool {
     }
 }
 
-fn get(operand: &Operand, data: &dyn Fn(usize) -> Data) -> Data {
+fn get<'a>(operand: &'a Operand, data: &dyn Fn(usize) -> Data<'a>) -> Data<'a> {
     match operand {
         Operand::Column(at) => data(*at),
         Operand::Number(number) => Data::Number(*number),
-        Operand::Text(text) => Data::Words(super::Words::from_bytes(text.as_bytes())),
+        Operand::Text(text) => Data::Words(Words::from_bytes(text.as_bytes())),
     }
 }
 
-fn as_number(data: &Data) -> Option<i128> {
+fn as_number(data: &Data<'_>) -> Option<i128> {
     match data {
         Data::Number(number) => Some(*number),
         Data::Flag(flag) => Some((*flag).into()),
@@ -269,7 +270,7 @@ fn as_number(data: &Data) -> Option<i128> {
 }
 
 /// The text that is compared. A dash is one here, whatever a table shows in its place.
-fn text(data: &Data) -> Cow<'_, str> {
+fn text<'a>(data: &'a Data<'_>) -> Cow<'a, str> {
     match data {
         Data::Words(words) => Cow::Borrowed(words.shown()),
         data => table::shown(data),
@@ -277,7 +278,7 @@ fn text(data: &Data) -> Cow<'_, str> {
 }
 
 /// What is absent equals nothing, and is unequal to everything. A list has what one of its elements has.
-fn compare(left: &Data, operator: Operator, right: &Data) -> bool {
+fn compare(left: &Data<'_>, operator: Operator, right: &Data<'_>) -> bool {
     use std::cmp::Ordering;
     match operator {
         Operator::Unequal => return !compare(left, Operator::Equal, right),
@@ -289,6 +290,10 @@ fn compare(left: &Data, operator: Operator, right: &Data) -> bool {
     }
     if let Data::List(list) = left {
         return list.iter().any(|one| compare(one, operator, right));
+    }
+    if let Data::Set(words, bits) = left {
+        return table::words_of(words, *bits)
+            .any(|one| compare(&Data::Words(Words::known(one)), operator, right));
     }
     let (left_text, right_text) = (text(left), text(right));
     if operator == Operator::Has {

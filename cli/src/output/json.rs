@@ -9,7 +9,7 @@ use std::io::{self, Write};
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::{Data, Origin, Table};
+use super::{table::words_of, Data, Origin, Table};
 
 /// The version of the documents.
 pub const VERSION: u32 = 1;
@@ -17,13 +17,14 @@ pub const VERSION: u32 = 1;
 /// So many levels of a tree are one in the other, as JSON readers take. What is deeper stands beside its parent.
 const DEEPEST: usize = 100;
 
-impl Serialize for Data {
+impl Serialize for Data<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Data::Absent => serializer.serialize_none(),
             Data::Flag(flag) => serializer.serialize_bool(*flag),
             Data::Words(words) => serializer.serialize_str(words.json()),
             Data::List(list) => serializer.collect_seq(list),
+            Data::Set(words, bits) => serializer.collect_seq(words_of(words, *bits)),
             Data::Number(number) => match (u64::try_from(*number), i64::try_from(*number)) {
                 (Ok(number), _) => serializer.serialize_u64(number),
                 (_, Ok(number)) => serializer.serialize_i64(number),
@@ -33,7 +34,7 @@ impl Serialize for Data {
     }
 }
 
-fn is_escaped(data: &Data) -> bool {
+fn is_escaped(data: &Data<'_>) -> bool {
     match data {
         Data::Words(words) => words.is_escaped(),
         Data::List(list) => list.iter().any(is_escaped),
@@ -42,13 +43,13 @@ fn is_escaped(data: &Data) -> bool {
 }
 
 /// A row as an object, with those below it in a tree. `escaped` names the columns whose bytes are no UTF-8.
-struct Object<'a> {
-    table: &'a Table<'a>,
+struct Object<'a, 't> {
+    table: &'a Table<'t>,
     row: usize,
-    children: Option<Rows<'a>>,
+    children: Option<Rows<'a, 't>>,
 }
 
-impl Serialize for Object<'_> {
+impl Serialize for Object<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         let mut escaped = Vec::new();
@@ -71,14 +72,14 @@ impl Serialize for Object<'_> {
 }
 
 /// Rows, from one to before another, of which none is above the first one in a tree.
-struct Rows<'a> {
-    table: &'a Table<'a>,
+struct Rows<'a, 't> {
+    table: &'a Table<'t>,
     from: usize,
     to: usize,
     level: usize,
 }
 
-impl Serialize for Rows<'_> {
+impl Serialize for Rows<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         let depths = &self.table.depths;
@@ -118,12 +119,12 @@ impl Serialize for Origin {
     }
 }
 
-struct Document<'a> {
-    table: &'a Table<'a>,
+struct Document<'a, 't> {
+    table: &'a Table<'t>,
     origin: &'a Origin,
 }
 
-impl Serialize for Document<'_> {
+impl Serialize for Document<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("version", &VERSION)?;

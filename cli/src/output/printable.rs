@@ -13,9 +13,20 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use crate::text::Escaped;
 
 /// Words for a cell. They are shown as they are: nothing in them can harm a terminal.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Words {
-    shown: Cow<'static, str>,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words<'a>(Form<'a>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Form<'a> {
+    /// They are visible ASCII, as most are, and stay where they are.
+    Plain(&'a str),
+    Made(Box<Made>),
+}
+
+/// Words that had to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Made {
+    shown: String,
     /// What JSON has, where that is something else: JSON has escapes of its own for control characters.
     json: Option<String>,
     /// There were bytes that are no UTF-8, and the words have escapes in their place.
@@ -24,85 +35,111 @@ pub struct Words {
     sign: bool,
 }
 
-impl Words {
-    /// Takes bytes of any kind.
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        // Most are plain ASCII.
-        if bytes.iter().fold(true, |so_far, byte| {
-            so_far & (b' '..=b'~').contains(byte) & (*byte != b'\\')
-        }) {
-            return Self {
-                shown: Cow::Owned(std::str::from_utf8(bytes).unwrap_or_default().to_string()),
-                json: None,
-                escaped: false,
-                sign: false,
-            };
-        }
-        let escaped = std::str::from_utf8(bytes).is_err();
+impl Made {
+    fn of(bytes: &[u8]) -> Self {
         let shown = printable(bytes);
-        let json = match std::str::from_utf8(bytes) {
-            Ok(text) if text != shown => Some(text.to_string()),
-            _ => None,
-        };
+        let text = std::str::from_utf8(bytes);
         Self {
-            shown: Cow::Owned(shown),
-            json,
-            escaped,
+            escaped: text.is_err(),
+            json: text.ok().filter(|text| *text != shown).map(str::to_string),
+            shown,
             sign: false,
         }
     }
+}
 
-    /// Takes words of this program's own.
-    pub const fn known(words: &'static str) -> Self {
-        Self {
-            shown: Cow::Borrowed(words),
-            json: None,
-            escaped: false,
-            sign: false,
+/// Whether these are characters of ASCII, and none that has to be escaped.
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |so_far, byte| {
+        so_far & (b' '..=b'~').contains(byte) & (*byte != b'\\')
+    })
+}
+
+impl From<Made> for Words<'_> {
+    fn from(made: Made) -> Self {
+        Self(Form::Made(Box::new(made)))
+    }
+}
+
+impl<'a> From<&'a str> for Words<'a> {
+    fn from(text: &'a str) -> Self {
+        if is_plain(text.as_bytes()) {
+            Self::known(text)
+        } else {
+            Made::of(text.as_bytes()).into()
         }
+    }
+}
+
+impl From<Vec<u8>> for Words<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Made::of(&bytes).into()
+    }
+}
+
+impl<'a> Words<'a> {
+    /// Takes bytes of any kind.
+    pub fn from_bytes(bytes: &'a [u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => text.into(),
+            Err(_) => Made::of(bytes).into(),
+        }
+    }
+
+    /// Takes words that are known to be visible ASCII without a backslash: this program's own.
+    pub(super) const fn known(words: &'a str) -> Self {
+        Self(Form::Plain(words))
     }
 
     /// Takes a sign of this program's own: `-` is one, and does not mean that there is nothing.
     pub fn sign(sign: &str) -> Self {
-        Self {
+        Made {
             sign: true,
-            ..Self::from_bytes(sign.as_bytes())
+            ..Made::of(sign.as_bytes())
         }
+        .into()
     }
 
     /// Whether they would be taken for nothing.
     pub fn is_dash(&self) -> bool {
-        self.shown == "-" && !self.sign
+        self.shown() == "-" && !matches!(&self.0, Form::Made(made) if made.sign)
     }
 
     /// Takes a value as it stands in a text. One that had to be cut ends in `\~`.
-    pub fn from_escaped(text: Escaped<'_>) -> Self {
-        let mut words = match text.bytes() {
-            Cow::Borrowed(bytes) => Self::from_bytes(bytes),
-            Cow::Owned(bytes) => Self::from_bytes(&bytes),
-        };
+    pub fn from_escaped(text: Escaped<'a>) -> Self {
+        // What has no escape has no such mark either.
+        if is_plain(text.raw()) {
+            return Self::from_bytes(text.raw());
+        }
+        let mut made = Made::of(&text.bytes());
         if text.is_cut() {
-            words.shown.to_mut().push_str("\\~");
-            if let Some(json) = &mut words.json {
+            made.shown.push_str("\\~");
+            if let Some(json) = &mut made.json {
                 json.push_str("\\~");
             }
         }
-        words
+        made.into()
     }
 
     /// What is shown.
     pub fn shown(&self) -> &str {
-        &self.shown
+        match &self.0 {
+            Form::Plain(text) => text,
+            Form::Made(made) => &made.shown,
+        }
     }
 
     /// What JSON has.
     pub fn json(&self) -> &str {
-        self.json.as_deref().unwrap_or(&self.shown)
+        match &self.0 {
+            Form::Plain(text) => text,
+            Form::Made(made) => made.json.as_deref().unwrap_or(&made.shown),
+        }
     }
 
     /// Whether bytes that are no UTF-8 are escaped in both.
     pub fn is_escaped(&self) -> bool {
-        self.escaped
+        matches!(&self.0, Form::Made(made) if made.escaped)
     }
 }
 

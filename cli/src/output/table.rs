@@ -3,14 +3,13 @@
 //! Tables and trees for a terminal, and raw lines for a pipe.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::printable::{self, cut, width};
 use super::{write_marked, Appearance, Data, Mark, Table};
 
 /// The text of a value. It is harmless.
-pub fn shown(data: &Data) -> Cow<'_, str> {
+pub fn shown<'a>(data: &'a Data<'_>) -> Cow<'a, str> {
     match data {
         Data::Words(words) if !words.is_dash() => words.shown().into(),
         _ => {
@@ -22,21 +21,31 @@ pub fn shown(data: &Data) -> Cow<'_, str> {
 }
 
 /// Adds the text of a value.
-fn push_shown(text: &mut String, data: &Data) {
+fn push_shown(text: &mut String, data: &Data<'_>) {
     match data {
         Data::Absent => text.push('-'),
         Data::Number(number) => {
+            let mut buffer = itoa::Buffer::new();
             // The shorter type is printed much faster.
-            let _ = match u64::try_from(*number) {
-                Ok(number) => write!(text, "{number}"),
-                Err(_) => write!(text, "{number}"),
-            };
+            text.push_str(match u64::try_from(*number) {
+                Ok(number) => buffer.format(number),
+                Err(_) => buffer.format(*number),
+            });
         }
         Data::Flag(flag) => text.push(if *flag { '1' } else { '0' }),
         // A dash of its own would be taken for nothing.
         Data::Words(words) if words.is_dash() => text.push_str("\\055"),
         Data::Words(words) => text.push_str(words.shown()),
         Data::List(list) if list.is_empty() => text.push('-'),
+        Data::Set(_, 0) => text.push('-'),
+        Data::Set(words, bits) => {
+            let mut left = *bits;
+            while left != 0 {
+                text.push_str(words.get(left.trailing_zeros() as usize).unwrap_or(&""));
+                left &= left - 1;
+                text.push_str(if left == 0 { "" } else { "," });
+            }
+        }
         Data::List(list) => {
             for (at, one) in list.iter().enumerate() {
                 if at != 0 {
@@ -46,6 +55,12 @@ fn push_shown(text: &mut String, data: &Data) {
             }
         }
     }
+}
+
+/// The words of a set.
+pub fn words_of(words: &'static [&'static str], bits: u32) -> impl Iterator<Item = &'static str> {
+    let are_in = move |(at, word): (usize, &&'static str)| (bits >> at & 1 != 0).then_some(*word);
+    words.iter().enumerate().filter_map(are_in)
 }
 
 /// So many levels of a tree are drawn. Processes may be as deep below each other as there are processes, and the branches
@@ -73,7 +88,8 @@ struct Texts {
     text: String,
     /// Where each cell ends, row by row, how many columns it takes, and what is said of it.
     ends: Vec<(u32, u16, Mark)>,
-    columns: usize,
+    /// How many columns the widest cell of each column takes.
+    widths: Vec<usize>,
 }
 
 impl Texts {
@@ -81,9 +97,9 @@ impl Texts {
         let rows = table.depths.len();
         let columns = table.columns.len();
         let mut texts = Self {
-            text: String::new(),
+            text: String::with_capacity(rows * columns * 8),
             ends: Vec::with_capacity(rows * columns),
-            columns,
+            widths: vec![0; columns],
         };
         // Whether a sibling comes below, of the row above at each level.
         let mut more: Vec<bool> = Vec::new();
@@ -102,7 +118,17 @@ impl Texts {
                 if cell.mark == Mark::Shared {
                     texts.text.push('*');
                 }
-                let columns = width(&texts.text[begin..]).try_into().unwrap_or(u16::MAX);
+                let takes = match cell.data {
+                    // Each byte of these takes a column.
+                    Data::Absent | Data::Number(_) | Data::Flag(_) | Data::Set(..)
+                        if table.tree != Some(column) =>
+                    {
+                        texts.text.len() - begin
+                    }
+                    _ => width(&texts.text[begin..]),
+                };
+                let columns = takes.try_into().unwrap_or(u16::MAX);
+                texts.widths[column] = texts.widths[column].max(columns.into());
                 // A text of 4 GiB is more than any terminal or pipe is for.
                 let end = u32::try_from(texts.text.len()).unwrap_or(u32::MAX);
                 texts.ends.push((end, columns, cell.mark));
@@ -111,13 +137,17 @@ impl Texts {
         texts
     }
 
-    /// The text of a cell, how many columns it takes, and what is said of it.
-    fn get(&self, row: usize, column: usize) -> (&str, usize, Mark) {
-        let at = row * self.columns + column;
-        let begin = at.checked_sub(1).map_or(0, |before| self.ends[before].0);
-        let (end, columns, mark) = self.ends[at];
-        let text = self.text.get(begin as usize..end as usize);
-        (text.unwrap_or_default(), columns.into(), mark)
+    /// The cells, row by row: the text of each, how many columns it takes, and what is said of it.
+    fn cells(&self) -> impl Iterator<Item = (&str, usize, Mark)> {
+        let mut rest = self.text.as_str();
+        let mut begin = 0;
+        self.ends.iter().map(move |(end, columns, mark)| {
+            let (text, behind) = rest
+                .split_at_checked((*end - begin) as usize)
+                .unwrap_or((rest, ""));
+            (rest, begin) = (behind, *end);
+            (text, usize::from(*columns), *mark)
+        })
     }
 }
 
@@ -139,32 +169,24 @@ fn last_siblings(depths: &[usize]) -> Vec<bool> {
 pub fn write(table: &Table<'_>, out: &mut dyn Write, style: Appearance) -> io::Result<()> {
     let texts = Texts::of(table);
     let columns = table.columns.len();
-    let mut widths: Vec<usize> = table
-        .columns
-        .iter()
-        .map(|one| {
-            if style.no_headings {
-                0
-            } else {
-                width(one.name)
-            }
-        })
-        .collect();
-    for row in 0..table.depths.len() {
-        for (column, widest) in widths.iter_mut().enumerate() {
-            *widest = (*widest).max(texts.get(row, column).1);
+    let mut widths = texts.widths.clone();
+    if !style.no_headings {
+        for (widest, one) in widths.iter_mut().zip(&table.columns) {
+            *widest = (*widest).max(width(one.name));
         }
     }
     if let Some(columns) = style.width {
         shrink(table, &mut widths, columns);
     }
     let is_right = |column: usize| table.columns[column].right && table.tree != Some(column);
-    let mut line = String::new();
+    let mut line = Line {
+        text: String::new(),
+        marks: Vec::new(),
+    };
     if !style.no_headings {
         for (column, one) in table.columns.iter().enumerate() {
             let is_last = column + 1 == columns;
-            pad(
-                &mut line,
+            line.add(
                 one.name,
                 width(one.name),
                 widths[column],
@@ -172,61 +194,102 @@ pub fn write(table: &Table<'_>, out: &mut dyn Write, style: Appearance) -> io::R
                 is_last,
             );
         }
-        fit(&mut line, style.width);
-        write_marked(out, &line, Mark::Strong, style.color)?;
+        line.fit(style.width);
+        write_marked(out, &line.text, Mark::Strong, style.color)?;
         out.write_all(b"\n")?;
     }
-    let mut marks = Vec::new();
-    for row in 0..table.depths.len() {
+    // What holds for each cell of a column: how wide it is, and whether the text stands at the right.
+    let layout: Vec<(usize, bool)> = (0..columns).map(|at| (widths[at], is_right(at))).collect();
+    let mut cells = texts.cells();
+    for _ in 0..table.depths.len() {
         line.clear();
-        marks.clear();
-        for (column, width) in widths.iter().copied().enumerate() {
-            let (text, takes, mark) = texts.get(row, column);
-            let begin = line.len();
+        for (column, (width, right)) in layout.iter().copied().enumerate() {
+            let Some((text, takes, mark)) = cells.next() else {
+                break;
+            };
+            let begin = line.text.len();
             let is_last = column + 1 == columns;
             if takes <= width {
-                pad(&mut line, text, takes, width, is_right(column), is_last);
+                line.add(text, takes, width, right, is_last);
             } else {
                 let text = cut(text, width);
-                pad(
-                    &mut line,
-                    &text,
-                    printable::width(&text),
-                    width,
-                    is_right(column),
-                    is_last,
-                );
+                line.add(&text, printable::width(&text), width, right, is_last);
             }
             if style.color && mark != Mark::Plain {
-                marks.push((begin, line.len(), mark));
+                line.marks.push((begin, line.text.len(), mark));
             }
         }
-        fit(&mut line, style.width);
-        write_line(out, &line, &marks)?;
+        line.fit(style.width);
+        line.write(out)?;
     }
     Ok(())
 }
 
-/// Writes a line in which some places, from one byte to before another, have marks.
-fn write_line(out: &mut dyn Write, line: &str, marks: &[(usize, usize, Mark)]) -> io::Result<()> {
-    let mut at = 0;
-    for (begin, end, mark) in marks {
-        let (begin, end) = ((*begin).min(line.len()), (*end).min(line.len()));
-        // A line that was cut may end within a cell, and in another character.
-        let Some(cell) = line.get(begin..end) else {
-            break;
-        };
-        out.write_all(&line.as_bytes()[at..begin])?;
-        // The blanks that align a cell are not part of what is said of it.
-        let inner = cell.trim_matches(' ');
-        let lead = cell.len() - cell.trim_start_matches(' ').len();
-        out.write_all(&cell.as_bytes()[..lead])?;
-        write_marked(out, inner, *mark, true)?;
-        out.write_all(&cell.as_bytes()[lead + inner.len()..])?;
-        at = end;
+/// A line that is put together, and the places in it that have marks, from one byte to before another.
+struct Line {
+    text: String,
+    marks: Vec<(usize, usize, Mark)>,
+}
+
+impl Line {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.marks.clear();
     }
-    out.write_all(&line.as_bytes()[at..])?;
-    out.write_all(b"\n")
+
+    /// Adds a cell whose text takes so many columns. Nothing stands behind the last one.
+    #[inline]
+    fn add(&mut self, text: &str, takes: usize, columns: usize, right: bool, last: bool) {
+        let blanks = columns.saturating_sub(takes);
+        let between = usize::from(!self.text.is_empty());
+        self.blanks(between + if right { blanks } else { 0 });
+        self.text.push_str(text);
+        if !right && !last {
+            self.blanks(blanks);
+        }
+    }
+
+    fn blanks(&mut self, number: usize) {
+        const BLANKS: &str = "                                ";
+        let mut left = number;
+        while left > 0 {
+            let part = left.min(BLANKS.len());
+            self.text.push_str(&BLANKS[..part]);
+            left -= part;
+        }
+    }
+
+    /// Cuts what is still too wide.
+    fn fit(&mut self, columns: Option<usize>) {
+        if let Some(columns) = columns {
+            if width(&self.text) > columns {
+                self.text = cut(&self.text, columns).into_owned();
+            }
+        }
+        self.text.truncate(self.text.trim_end_matches(' ').len());
+    }
+
+    fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.text.push('\n');
+        let line = self.text.as_str();
+        let mut at = 0;
+        for (begin, end, mark) in &self.marks {
+            let (begin, end) = ((*begin).min(line.len()), (*end).min(line.len()));
+            // A line that was cut may end within a cell, and in another character.
+            let Some(cell) = line.get(begin..end) else {
+                break;
+            };
+            out.write_all(&line.as_bytes()[at..begin])?;
+            // The blanks that align a cell are not part of what is said of it.
+            let inner = cell.trim_matches([' ', '\n']);
+            let lead = cell.len() - cell.trim_start_matches(' ').len();
+            out.write_all(&cell.as_bytes()[..lead])?;
+            write_marked(out, inner, *mark, true)?;
+            out.write_all(&cell.as_bytes()[lead + inner.len()..])?;
+            at = end;
+        }
+        out.write_all(&line.as_bytes()[at..])
+    }
 }
 
 /// Takes columns from those that may be cut, the widest first, until the line fits.
@@ -244,41 +307,6 @@ fn shrink(table: &Table<'_>, widths: &mut [usize], columns: usize) {
             None => return,
         }
     }
-}
-
-/// Adds a cell to a line, whose text takes so many columns. Nothing stands behind the last one.
-fn pad(line: &mut String, text: &str, takes: usize, columns: usize, right: bool, last: bool) {
-    if !line.is_empty() {
-        line.push(' ');
-    }
-    let blanks = columns.saturating_sub(takes);
-    if right {
-        push_blanks(line, blanks);
-    }
-    line.push_str(text);
-    if !right && !last {
-        push_blanks(line, blanks);
-    }
-}
-
-fn push_blanks(line: &mut String, number: usize) {
-    const BLANKS: &str = "                                ";
-    let mut left = number;
-    while left > 0 {
-        let part = left.min(BLANKS.len());
-        line.push_str(&BLANKS[..part]);
-        left -= part;
-    }
-}
-
-/// Cuts a line that is still too wide.
-fn fit(line: &mut String, columns: Option<usize>) {
-    if let Some(columns) = columns {
-        if width(line) > columns {
-            *line = cut(line, columns).into_owned();
-        }
-    }
-    line.truncate(line.trim_end_matches(' ').len());
 }
 
 /// Writes one blank between columns. A blank in a value is `\040`, so that columns can be counted.

@@ -113,9 +113,15 @@ pub(crate) fn number(bytes: &[u8]) -> Option<u64> {
 /// Reads the digits at the beginning: the number, and how many there are. None if there are none, or too many.
 #[inline(always)]
 fn digits(bytes: &[u8]) -> Option<(u64, usize)> {
-    let mut value = 0u64;
-    let mut length = 0;
-    for byte in bytes {
+    let (mut value, mut length) = match bytes.first_chunk() {
+        Some(first) => eight_digits(*first),
+        None => (0, 0),
+    };
+    // Less than eight ended before a byte that is none.
+    if bytes.len() >= 8 && length < 8 {
+        return (length != 0).then_some((value, length));
+    }
+    for byte in &bytes[length..] {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
             break;
@@ -129,6 +135,24 @@ fn digits(bytes: &[u8]) -> Option<(u64, usize)> {
         }
     }
     (length != 0).then_some((value, length))
+}
+
+/// Reads the digits at the beginning of eight bytes at once: the number, and how many there are.
+#[inline(always)]
+fn eight_digits(bytes: [u8; 8]) -> (u64, usize) {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    // The first byte is the lowest. One that was a digit is now 0 to 9.
+    let word = u64::from_le_bytes(bytes) ^ ZEROS;
+    // The highest bit of a byte is set if that is over 9. What a sum carries goes into bytes behind the first such.
+    let over = (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080;
+    let length = over.trailing_zeros() / 8;
+    // The digits come last, behind zeros.
+    let word = word.checked_shl(64 - 8 * length).unwrap_or(0);
+    // Neighbours become one number: of two, of four, of eight digits.
+    let word = word.wrapping_mul(10 * 256 + 1) >> 8 & 0x00ff_00ff_00ff_00ff;
+    let word = word.wrapping_mul((100 << 16) + 1) >> 16 & 0x0000_ffff_0000_ffff;
+    let word = word.wrapping_mul((10_000 << 32) + 1) >> 32;
+    (word, length as usize)
 }
 
 impl<'t> Field<'t> for u64 {
@@ -334,18 +358,31 @@ impl<'t> Field<'t> for Escaped<'t> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Caps(pub u64);
 
+/// What each byte is as a hexadecimal digit; 255 is none.
+const HEXADECIMAL: [u8; 256] = {
+    let mut values = [255; 256];
+    let digits = b"0123456789abcdef";
+    let mut at = 0;
+    while at < digits.len() {
+        values[digits[at] as usize] = at as u8;
+        at += 1;
+    }
+    values
+};
+
 impl<'t> Field<'t> for Caps {
     #[allow(private_interfaces)]
     fn take(cursor: &mut Cursor<'t>) -> Option<Self> {
-        let digits = cursor.rest.get(..16)?;
+        let digits: &[u8; 16] = cursor.rest.first_chunk()?;
         let mut value = 0u64;
+        let mut all = 0;
         for digit in digits {
-            let digit = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                _ => return None,
-            };
-            value = (value << 4) | u64::from(digit);
+            let digit = HEXADECIMAL[usize::from(*digit)];
+            all |= digit;
+            value = (value << 4) | u64::from(digit & 15);
+        }
+        if all > 15 {
+            return None;
         }
         cursor.rest = &cursor.rest[16..];
         Some(Self(value))
@@ -398,6 +435,16 @@ pub struct Upid {
     pub ns: UpidNamespace,
 }
 
+impl Upid {
+    fn read(part: &[u8]) -> Option<Self> {
+        let at = memchr::memchr(b'@', part)?;
+        Some(Self {
+            number: number(&part[..at])?.try_into().ok()?,
+            ns: number(&part[at + 1..]).and_then(|one| Inum::new(one.try_into().ok()?)),
+        })
+    }
+}
+
 /// The namespace of a number; always there but in texts that something has damaged.
 pub type UpidNamespace = Option<Inum>;
 
@@ -408,13 +455,18 @@ pub struct UpidList<'t>(&'t [u8]);
 impl<'t> UpidList<'t> {
     /// The numbers, the host's first.
     pub fn iter(self) -> impl Iterator<Item = Upid> + 't {
-        self.0.split(|byte| *byte == b',').filter_map(|part| {
-            let at = memchr::memchr(b'@', part)?;
-            Some(Upid {
-                number: number(&part[..at])?.try_into().ok()?,
-                ns: number(&part[at + 1..]).and_then(|one| Inum::new(one.try_into().ok()?)),
-            })
-        })
+        self.0.split(|byte| *byte == b',').filter_map(Upid::read)
+    }
+
+    /// The number that it has itself: the innermost.
+    pub fn own_number(self) -> Option<u32> {
+        // 13 bytes or less come behind.
+        let at = self.0.iter().rposition(|byte| *byte == b'@')?;
+        let lead = &self.0[..at];
+        let comma = lead.iter().rposition(|byte| *byte == b',');
+        number(&lead[comma.map_or(0, |at| at + 1)..])?
+            .try_into()
+            .ok()
     }
 
     /// Its number in that pid namespace.
@@ -493,5 +545,39 @@ impl<'t> Field<'t> for IdMap<'t> {
 
     fn to_value(&self) -> Value<'t> {
         Value::Made(String::from_utf8_lossy(self.0).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers of all lengths, and what follows them.
+    #[test]
+    fn numbers() {
+        for length in 0..=20 {
+            for lead in ["1", "9", "0", "18446744073709551615"] {
+                let text: String = lead.chars().cycle().take(length).collect();
+                for behind in [
+                    "",
+                    " ",
+                    "/",
+                    ":",
+                    ",1",
+                    " 12345678",
+                    "\u{7f}\u{ff}:9",
+                    "a0000000",
+                ] {
+                    let whole = format!("{text}{behind}");
+                    let wanted = text.parse::<u64>().ok().map(|value| (value, length));
+                    assert_eq!(digits(whole.as_bytes()), wanted, "{whole:?}");
+                }
+            }
+        }
+        assert_eq!(
+            digits(b"000000000000000000000000000000012 "),
+            Some((12, 33))
+        );
+        assert_eq!(digits(b"18446744073709551616"), None);
     }
 }

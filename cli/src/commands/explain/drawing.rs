@@ -80,8 +80,8 @@ impl From<&'static str> for Shown {
     }
 }
 
-impl From<Words> for Shown {
-    fn from(words: Words) -> Self {
+impl From<Words<'_>> for Shown {
+    fn from(words: Words<'_>) -> Self {
         Self(match words.shown() {
             // As in tables, a dash of its own would be taken for nothing.
             _ if words.is_dash() => "\\055".to_string(),

@@ -394,7 +394,7 @@ mod tests {
                 let kind = KINDS[rows.len() % KINDS.len()];
                 let node = drawing.add(kind, "", Column::ALL[column]);
                 for (length, to) in rows {
-                    let words = crate::output::Words::from_bytes("网".repeat(length).as_bytes());
+                    let words = crate::output::Words::from("网".repeat(length).into_bytes());
                     let mut row = Row::field("name", words).key("key=");
                     if let Some(to) = to {
                         row = row.leading(".ns", to % count);
@@ -467,7 +467,7 @@ mod tests {
     fn texts_fit_into_their_boxes() {
         let mut drawing = Drawing::default();
         let node = drawing.add(&drawing::CRED, "", Column::First);
-        let words = crate::output::Words::from_bytes("网".repeat(100).as_bytes());
+        let words = crate::output::Words::from("网".repeat(100).into_bytes());
         drawing.row(node, Row::field("cap_effective", words).key("caps="));
         let layout = make(&drawing);
         assert_eq!(

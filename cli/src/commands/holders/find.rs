@@ -19,10 +19,10 @@ pub(super) struct Holder<'a> {
     /// What is held; a process may be in several namespaces.
     pub(super) held: Vec<Held>,
     /// By what.
-    pub(super) by: Cell,
+    pub(super) by: Cell<'a>,
     pub(super) pid: Option<u32>,
     pub(super) fd: Option<u32>,
-    pub(super) path: Cell,
+    pub(super) path: Cell<'a>,
     pub(super) mount: Option<u64>,
     pub(super) mntns: Option<Inum>,
     /// The record that tells it.
@@ -37,8 +37,8 @@ pub(super) struct Holder<'a> {
     rank: u8,
 }
 
-impl Holder<'_> {
-    fn new(held: Held, by: impl Into<Cell>, means: impl Into<String>) -> Self {
+impl<'a> Holder<'a> {
+    fn new(held: Held, by: impl Into<Cell<'a>>, means: impl Into<String>) -> Self {
         Self {
             held: vec![held],
             by: by.into(),
@@ -377,7 +377,7 @@ impl<'a> Finder<'a> {
                 }
                 let mut holder = Holder::new(held, "overlay", means).at_mount(found.mount);
                 if let Some(layer) = found.layers.first() {
-                    holder.path = Words::from_bytes(&layer.path).into();
+                    holder.path = Words::from(layer.path.clone()).into();
                 }
                 holder.ended(self.unmount(found.mount)).ranked(JOINED)
             })
@@ -405,7 +405,7 @@ impl<'a> Finder<'a> {
         let mut holders = Vec::new();
         let mut add = |by: &'static str, path: &[u8], means: String, end: Option<String>| {
             let mut holder = Holder::new(held, by, means).ranked(JOINED);
-            holder.path = Words::from_bytes(path).into();
+            holder.path = Words::from(path.to_vec()).into();
             holder.end = end;
             holders.push(holder);
         };
