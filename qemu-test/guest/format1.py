@@ -520,6 +520,19 @@ def _end(fields: list[bytes]) -> End:
     return End(*counts)
 
 
+def count(text: bytes) -> End:
+    """How many records of each kind a whole text has. Does not read them: in a long text that takes long. Raises a `FormatError` if
+    the last line is no end, or says otherwise."""
+    body, _, last = text.removesuffix(b"\n").rpartition(b"\n")
+    fields = last.split(b" ")
+    if not text.endswith(b"\n") or fields[0] != b"end":
+        raise FormatError("the text has no end")
+    counts = End(*(body.count(b"\n%s " % kind) for kind in (b"ns", b"task", b"thread", b"mount", b"hold")))
+    if _end(fields) != counts:
+        raise FormatError(f"the text ends with {_end(fields)}, but it has {counts}")
+    return counts
+
+
 _ORDER = (b"nsinspect", b"ns", b"task", b"thread", b"mount", b"hold", b"end")
 
 

@@ -59,7 +59,7 @@ def _long_reads() -> Iterator[_Long]:
             text = module.ask(_QUERY)
             took = time.monotonic() - began
             if took >= _LONG:
-                mounts = format1.parse(text).end.mounts
+                mounts = format1.count(text).mounts
                 tell(f"a read of {mounts} mounts takes {took:.2f} s")
                 yield _Long(took, copies * _MOUNTS_EACH)
                 return
@@ -69,7 +69,7 @@ def _long_reads() -> Iterator[_Long]:
 
 
 def _check_whole(text: bytes, long: _Long) -> None:
-    mounts = format1.parse(text).end.mounts
+    mounts = format1.count(text).mounts
     if mounts < long.mounts:
         raise Failure(f"there are {mounts} mounts, and should be {long.mounts}")
 
@@ -307,7 +307,7 @@ def _kill_those_who_wait(fd: int) -> list[str]:
         part = forked.receive(reader)
     # The query that nobody lived to write is not in force.
     text = module.read_all(fd)
-    if part != text[: len(part)] or not format1.parse(text).end.mounts:
+    if part != text[: len(part)] or not format1.count(text).mounts:
         complaints.append("what the first reader has got is not the text")
     return complaints
 
@@ -321,7 +321,7 @@ def _kill_stuck(fd: int) -> list[str]:
         took = _seconds_to_kill(stuck.specimen)
         survivor.join()
     tell(f"a reader whose memory is not there is gone after {took:.3f} s")
-    format1.parse(texts[0])
+    format1.count(texts[0])
     late = took > readers.KILLED_WITHIN
     return [f"a reader whose memory is not there was gone {took:.1f} s after it was killed"] if late else []
 
