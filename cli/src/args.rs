@@ -15,7 +15,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
     long_about = "Shows how processes, namespaces, containers and mounts of a machine hang together, from the kernel's own \
                   structures, which the module nsinspect shows in /proc/nsinspect.\n\n\
                   Without a command it says in ten lines what is here.",
-    after_help = "Exit status: 0 done; 1 not there, or something was found (verify); 2 usage; 3 no source; 4 the text is cut short, or of \
+    after_help = "Exit status: 0 done; 1 not there, or something was found (diff, verify); 2 usage; 3 no source; 4 the text is cut short, or of \
                   a format that is not known.",
     after_long_help = "WHAT, where a command takes it, is what you have at hand:\n\n  \
         4711               a process, by its number on the host\n  \
@@ -27,7 +27,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
         /mnt/data          what is mounted there\n  \
         comm:nginx         processes, by their name\n\n\
         What means two things is an error that lists both.\n\n\
-        Exit status: 0 done; 1 not there, or something was found (verify); 2 usage; 3 no source; 4 the text is cut short, or of a \
+        Exit status: 0 done; 1 not there, or something was found (diff, verify); 2 usage; 3 no source; 4 the text is cut short, or of a \
         format that is not known.\n\n\
         Files: /proc/nsinspect. Environment: NO_COLOR, CLICOLOR_FORCE."
 )]
@@ -135,6 +135,8 @@ pub enum Command {
     Holders(Holders),
     /// Draws the kernel's structures behind a process or namespace
     Explain(Explain),
+    /// What changed between two saved texts, or since one
+    Diff(Diff),
     /// Saves the text, for --from
     Save(Save),
     /// Compares the module's text with what else this machine tells
@@ -272,6 +274,27 @@ pub struct Explain {
     /// As a picture
     #[arg(long)]
     pub svg: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_long_help = "Things are told apart by what is never used again: namespaces and mounts by their 64-bit ids, processes by their \
+    number and the moment when they began. What came and went between the two texts is in neither.\n\n\
+    Exit status: 0 nothing changed, 1 something did."
+)]
+#[allow(missing_docs)]
+pub struct Diff {
+    /// The older text; - is standard input
+    #[arg(value_name = "A", required_unless_present = "list_columns")]
+    pub before: Option<PathBuf>,
+    /// The newer one [default: this machine, now]
+    #[arg(value_name = "B")]
+    pub after: Option<PathBuf>,
+    /// Also each mount of a namespace that was made, or is gone
+    #[arg(long)]
+    pub each_mount: bool,
+    #[command(flatten)]
+    pub listing: Listing,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -21,6 +21,7 @@ use crate::what::{self, Target, What};
 
 mod completions;
 mod containers;
+mod diff;
 mod explain;
 mod holders;
 mod mounts;
@@ -112,6 +113,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
         Some(Command::Pid(args)) => pid::run(common, args, out),
         Some(Command::Holders(args)) => holders::run(common, args, out),
         Some(Command::Explain(args)) => explain::run(&Session::open(common)?, args, out),
+        Some(Command::Diff(args)) => diff::run(common, args, out),
         Some(Command::Save(args)) => save::run(&Session::open(common)?, args, out),
         Some(Command::Verify(args)) => verify::run(common, args, out),
         Some(Command::Completions(args)) => completions::run(args, out),
@@ -127,6 +129,7 @@ pub fn columns() -> Vec<(&'static str, &'static [Column])> {
         ("mounts", mounts::COLUMNS),
         ("pid", pid::COLUMNS),
         ("holders", holders::COLUMNS),
+        ("diff", diff::COLUMNS),
     ]
 }
 
@@ -154,16 +157,21 @@ impl<'a> Session<'a> {
             (None, _) if common.load => Source::load()?,
             (None, _) => Source::live()?,
         };
+        Ok(Self::with(common, source))
+    }
+
+    /// The same with a source that is open already.
+    pub fn with(common: &'a Common, source: Source) -> Self {
         let names = match &common.root {
             Some(root) => Names::below(root),
             None if source.is_here() => Names::below(Path::new("/")),
             None => Names::none(),
         };
-        Ok(Self {
+        Self {
             common,
             source,
             names,
-        })
+        }
     }
 
     /// Gives a text that has at least what the query asks for.

@@ -52,6 +52,11 @@ pub struct Show {
 }
 
 impl Query {
+    /// Whether it asks for one process, and what belongs to that.
+    fn is_of_one(&self) -> bool {
+        self.pid.is_some() || self.upid.is_some()
+    }
+
     /// Asks for records of these kinds, by their names in a query: `ns,tasks`.
     pub fn show(kinds: &str) -> Self {
         let mut show = Show::default();
@@ -237,6 +242,9 @@ pub struct Saved {
 /// So large, in bytes, are most texts at most.
 const MOST_TEXTS: usize = 32 << 20;
 
+/// The same of a text about one process.
+const ONE: usize = 16 << 10;
+
 /// The module's file, open.
 #[derive(Debug)]
 pub struct Live {
@@ -258,10 +266,14 @@ impl Live {
         file.write_all(format!("{query}\n").as_bytes())
             .map_err(|error| absent::explain_query(&error, query))?;
         let progress = Progress::start();
-        // Address space alone, which costs nothing: a text that grows bit by bit is moved again and again, and its memory
-        // comes in small pages.
         let mut bytes = Vec::new();
-        let _ = bytes.try_reserve(MOST_TEXTS);
+        // Of a large text this is address space alone, which costs nothing: one that grows bit by bit has its memory in small
+        // pages. A short one would have a large page cleared for it.
+        if query.is_of_one() {
+            bytes.reserve(ONE);
+        } else {
+            let _ = bytes.try_reserve(MOST_TEXTS);
+        }
         let result = file.read_to_end(&mut bytes);
         drop(progress);
         bytes.shrink_to_fit();

@@ -25,6 +25,7 @@ def all_tests() -> list[Test]:
         mounts,
         container,
         command,
+        changes,
         queries,
         holds,
         unlisted,
