@@ -13,6 +13,7 @@ pub mod filter;
 pub mod json;
 pub mod printable;
 pub mod table;
+pub mod tree;
 
 pub use printable::Words;
 

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::args::{Common, Listing, Mounts};
 use crate::identity::{Container, Containers};
-use crate::output::{Cell, Column, Mark, Words};
+use crate::output::{tree, Cell, Column, Mark, Words};
 use crate::source::{Query, Source};
 use crate::system::{is_below, tidy, System};
 use crate::text::{Device, Inum, Mount, NsType};
@@ -592,34 +592,12 @@ fn tree<'a, 't>(mounts: &[&'a Mount<'t>]) -> Vec<(Entry<'a, 't>, usize)> {
         .enumerate()
         .map(|(index, mount)| ((mount.ns, mount.mnt_id), index))
         .collect();
-    let mut tops = Vec::new();
-    let mut children: Vec<Vec<usize>> = vec![Vec::new(); mounts.len()];
-    for (index, mount) in mounts.iter().enumerate() {
-        match at.get(&(mount.ns, mount.parent)) {
-            Some(parent) if *parent != index => children[*parent].push(index),
-            _ => tops.push(index),
-        }
-    }
-    let mut rows = Vec::with_capacity(mounts.len());
-    let mut seen = vec![false; mounts.len()];
-    // Mounts may be as deep below each other as there are mounts, so this keeps a list of its own. Behind the tops come
-    // all, as two may be below each other in a text that was made while they moved.
-    for top in tops.into_iter().chain(0..mounts.len()) {
-        let mut stack = vec![(top, 0_usize)];
-        while let Some((index, depth)) = stack.pop() {
-            if std::mem::replace(&mut seen[index], true) {
-                continue;
-            }
-            rows.push((Entry::new(mounts[index]), depth));
-            stack.extend(
-                children[index]
-                    .iter()
-                    .rev()
-                    .map(|child| (*child, depth + 1)),
-            );
-        }
-    }
-    rows
+    let rows = tree::rows(mounts.len(), |one| {
+        at.get(&(mounts[one].ns, mounts[one].parent)).copied()
+    });
+    rows.into_iter()
+        .map(|(one, depth)| (Entry::new(mounts[one]), depth))
+        .collect()
 }
 
 /// `shared`, `slave of 7`, or both.

@@ -7,7 +7,7 @@ use std::io::Write;
 
 use crate::args::{Common, Ns, NsTree};
 use crate::identity::Containers;
-use crate::output::{Cell, Column, Mark};
+use crate::output::{tree, Cell, Column, Mark};
 use crate::source::Query;
 use crate::system::System;
 use crate::text::{Inum, Namespace, NsType};
@@ -216,43 +216,22 @@ fn namespaces_of(targets: &[Target<'_>], system: &System<'_>) -> HashSet<Inum> {
 /// Puts namespaces below their parents or owners. What is not shown passes its children on to nobody: these stand at the
 /// top.
 fn tree_of(system: &System<'_>, shown: &[usize], kind: NsTree) -> Vec<(usize, usize)> {
-    let by_inum: HashMap<Inum, usize> = shown
+    let at: HashMap<Inum, usize> = shown
         .iter()
-        .filter_map(|index| Some((system.namespaces[*index].inum?, *index)))
+        .enumerate()
+        .filter_map(|(at, index)| Some((system.namespaces[*index].inum?, at)))
         .collect();
-    let mut children: BTreeMap<Option<usize>, Vec<usize>> = BTreeMap::new();
-    for index in shown {
-        let one = &system.namespaces[*index];
+    let rows = tree::rows(shown.len(), |at_one| {
+        let one = &system.namespaces[shown[at_one]];
         let above = match kind {
             NsTree::Parent => one.parent,
             NsTree::Owner => one.owner,
         };
-        let above = above
-            .and_then(|inum| by_inum.get(&inum).copied())
-            .filter(|above| above != index);
-        children.entry(above).or_default().push(*index);
-    }
-    let mut rows = Vec::with_capacity(shown.len());
-    let mut stack: Vec<(usize, usize)> = children
-        .get(&None)
-        .into_iter()
-        .flatten()
-        .rev()
-        .map(|index| (*index, 0))
-        .collect();
-    // Nothing is above itself: owners and parents are older than what they have.
-    while let Some((index, depth)) = stack.pop() {
-        rows.push((index, depth));
-        stack.extend(
-            children
-                .get(&Some(index))
-                .into_iter()
-                .flatten()
-                .rev()
-                .map(|child| (*child, depth + 1)),
-        );
-    }
-    rows
+        at.get(&above?).copied()
+    });
+    rows.into_iter()
+        .map(|(at, depth)| (shown[at], depth))
+        .collect()
 }
 
 struct Context<'a, 't> {

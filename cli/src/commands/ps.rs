@@ -7,7 +7,7 @@ use std::io::Write;
 
 use crate::args::{Common, Ps, PsTree};
 use crate::identity::{Container, Containers};
-use crate::output::{Cell, Column, Mark};
+use crate::output::{tree, Cell, Column, Mark};
 use crate::source::Query;
 use crate::system::System;
 use crate::text::{Inum, NsType, Task, Thread};
@@ -300,17 +300,18 @@ pub(super) fn tasks_of(targets: &[Target<'_>], system: &System<'_>) -> HashSet<u
 
 /// Puts processes below each other. Whoever's parent is not shown stands at the top.
 fn tree(system: &System<'_>, tasks: &[usize], kind: PsTree) -> Vec<(usize, usize)> {
-    let shown: HashMap<u32, usize> = tasks
+    let at: HashMap<u32, usize> = tasks
         .iter()
-        .map(|index| (system.tasks[*index].pid, *index))
+        .enumerate()
+        .map(|(at, index)| (system.tasks[*index].pid, at))
         .collect();
     let reapers: HashMap<Inum, u32> = system
         .namespaces
         .iter()
         .filter_map(|one| Some((one.inum?, one.reaper?)))
         .collect();
-    let parent = |index: usize| -> Option<usize> {
-        let task = &system.tasks[index];
+    let rows = tree::rows(tasks.len(), |at_one| {
+        let task = &system.tasks[tasks[at_one]];
         let pid = match kind {
             PsTree::Process => task.ppid,
             PsTree::Pidns => {
@@ -322,43 +323,11 @@ fn tree(system: &System<'_>, tasks: &[usize], kind: PsTree) -> Vec<(usize, usize
                 }
             }
         };
-        shown.get(&pid).copied().filter(|parent| *parent != index)
-    };
-    let mut children: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
-    for index in tasks {
-        children.entry(parent(*index)).or_default().push(*index);
-    }
-    let mut rows = Vec::with_capacity(tasks.len());
-    let mut seen = HashSet::new();
-    // Processes may be as deep below each other as there are processes: so this keeps a list of its own.
-    let mut stack: Vec<(usize, usize)> = children
-        .get(&None)
-        .into_iter()
-        .flatten()
-        .rev()
-        .map(|index| (*index, 0))
-        .collect();
-    loop {
-        while let Some((index, depth)) = stack.pop() {
-            if !seen.insert(index) {
-                continue;
-            }
-            rows.push((index, depth));
-            stack.extend(
-                children
-                    .get(&Some(index))
-                    .into_iter()
-                    .flatten()
-                    .rev()
-                    .map(|child| (*child, depth + 1)),
-            );
-        }
-        // A parent may change while the text is made, so that two are below each other.
-        match tasks.iter().find(|index| !seen.contains(index)) {
-            Some(index) => stack.push((*index, 0)),
-            None => return rows,
-        }
-    }
+        at.get(&pid).copied()
+    });
+    rows.into_iter()
+        .map(|(at, depth)| (tasks[at], depth))
+        .collect()
 }
 
 struct Context<'a, 't> {
