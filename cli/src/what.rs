@@ -195,7 +195,15 @@ impl What {
         let not_there = |what: &dyn fmt::Display| Error::NotThere(format!("there is no {what}"));
         match self {
             Self::Pid(pid) => {
-                system.task(*pid).ok_or_else(|| not_there(self))?;
+                if system.task(*pid).is_none() {
+                    return Err(match system.threads.iter().find(|one| one.tid == *pid) {
+                        Some(thread) => Error::NotThere(format!(
+                            "{pid} is no process, but a thread of process {}",
+                            thread.tgid
+                        )),
+                        None => not_there(self),
+                    });
+                }
                 if let Some(one) = containers.named(&pid.to_string()).first() {
                     return Err(Error::Usage(format!(
                         "\"{pid}\" means several: process {pid}, and {} {}, whose first process is {}; say which by that",
@@ -285,4 +293,25 @@ pub fn namespace_of(target: &Target<'_>, ns_type: NsType, system: &System<'_>) -
 /// Whether a file is one of a namespace: it is on the same file system as our own.
 fn is_nsfs(about: &fs::Metadata) -> bool {
     fs::metadata("/proc/self/ns/mnt").is_ok_and(|own| own.dev() == about.dev())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Names;
+
+    /// A thread has a number, and is no process: whose it is says the error.
+    #[test]
+    fn threads() {
+        let text = b"nsinspect 1 release=x uptime=1\n\
+            thread 12 tgid=10 comm=a level=0 upid=12@4026531836 uid=0 start=5 pidns=4026531836\nend\n";
+        let system = System::read(text).expect("the text is whole");
+        let containers = Containers::find(&system, &Names::none());
+        let error = |pid: u32| {
+            let found = What::Pid(pid).resolve(&system, &containers);
+            found.expect_err("there is no process").to_string()
+        };
+        assert_eq!(error(12), "12 is no process, but a thread of process 10");
+        assert_eq!(error(13), "there is no process 13");
+    }
 }

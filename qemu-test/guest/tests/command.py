@@ -339,6 +339,17 @@ def command_explain() -> None:
 
 
 @test
+def command_explain_thread() -> None:
+    """Of a thread `explain` says whose it is."""
+    module.ensure_loaded()
+    process = specimens.zoo()["threads"].pid
+    thread = next(tid for tid in procfs.tids(process) if tid != process)
+    done = command.run("explain", str(thread))
+    wanted = f"nsinspect: {thread} is no process, but a thread of process {process}\n"
+    check_equal("explain", (done.returncode, done.stderr.decode()), (1, wanted))
+
+
+@test
 def command_verify() -> None:
     """`verify` finds no difference to what else the machine tells; with a text of its own it would."""
     module.ensure_loaded()

@@ -39,7 +39,8 @@ pub(super) fn ask<'s>(
         What::Pid(pid) => {
             let own = session.ask(&Query {
                 pid: Some(*pid),
-                ..Query::show("ns,tasks")
+                // Of a thread there is a record of its own, which says whose it is.
+                ..Query::show("ns,tasks,threads")
             })?;
             let system = session.picture(&own)?;
             what.resolve(&system, &session.containers(&system))?;
