@@ -301,30 +301,33 @@ impl Names {
         }
     }
 
-    /// What the cgroups that are there now say, each once. Nothing if there are too many, or there is no cgroup2.
+    /// What the cgroups that are there now say, each once. `None` if there are too many, or it is not cgroup2 that is mounted.
     fn containers_by_cgroup(&self) -> Option<HashSet<Identity>> {
         let top = self.path("sys/fs/cgroup")?;
         if !top.join("cgroup.controllers").exists() {
-            return None;
+            // Where nothing is mounted, nobody has made cgroups. Otherwise it is the older cgroup.
+            let is_empty = fs::read_dir(&top).map_or(true, |mut list| list.next().is_none());
+            return is_empty.then(HashSet::new);
         }
         let mut found = HashSet::new();
-        let mut open = vec![String::new()];
+        let mut open = vec![top.clone()];
         let mut seen = 0;
-        while let Some(path) = open.pop() {
+        while let Some(directory) = open.pop() {
             seen += 1;
             if seen > CGROUPS {
                 return None;
             }
+            // Whoever makes one may choose any bytes.
+            let below = directory.strip_prefix(&top).unwrap_or(&directory);
+            let path = format!("/{}", below.to_string_lossy());
             found.extend(of_cgroup(&path).or_else(|| self.by_cgroup(&path)));
-            let directory = top.join(path.trim_start_matches('/'));
             // A cgroup has two links, and one for each cgroup in it.
             if fs::metadata(&directory).is_ok_and(|about| about.nlink() == 2) {
                 continue;
             }
             for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
                 if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    let name = entry.file_name().into_string().ok()?;
-                    open.push(format!("{path}/{name}"));
+                    open.push(entry.path());
                 }
             }
         }
