@@ -7,13 +7,12 @@ use std::io::Write;
 
 use crate::args::{Common, Diff};
 use crate::changes::{self, Change, Side, Subject};
-use crate::identity::{Container, Containers};
+use crate::identity::Container;
 use crate::output::{Cell, Column, Form, Mark};
 use crate::source::{Query, Source};
 use crate::system::System;
-use crate::text::{Inum, NsType, Value};
+use crate::text::{Inum, Value};
 
-use super::mounts::owners;
 use super::{Failure, Session, View, DONE, FOUND};
 
 /// The columns.
@@ -115,7 +114,7 @@ pub(super) fn run(common: &Common, args: &Diff, out: &mut dyn Write) -> Result<u
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let context = Context {
         sides: [side(0), side(1)],
-        owners: [0, 1].map(|at| owners(&systems[at], &containers[at])),
+        owners: [0, 1].map(|at| owners(side(at))),
     };
     let has_changes = !list.is_empty();
     if !has_changes && new.appearance(&args.listing).form == Form::Table {
@@ -155,30 +154,29 @@ fn seconds(nanoseconds: u64) -> String {
     )
 }
 
-impl<'a> Context<'a> {
-    fn containers(&self, change: &Change<'_>) -> &'a Containers {
-        self.sides[usize::from(!change.is_past)].containers
+/// The container of the first process in each namespace that is not the host's.
+fn owners(side: Side<'_>) -> HashMap<Inum, Option<&Container>> {
+    let mut owners = HashMap::new();
+    for (index, task) in side.system.tasks.iter().enumerate() {
+        for (_, inum) in side.system.differs(task) {
+            owners
+                .entry(inum)
+                .or_insert_with(|| side.containers.of_task(index));
+        }
     }
+    owners
+}
 
+impl<'a> Context<'a> {
     /// The container that something belongs to.
     fn container(&self, change: &Change<'a>) -> Option<&'a Container> {
-        let owner = |ns: Option<Inum>| {
-            let owners = &self.owners[usize::from(!change.is_past)];
-            owners.get(&ns?).copied().flatten()
-        };
+        let at = usize::from(!change.is_past);
+        let owner = |ns: Inum| self.owners[at].get(&ns).copied().flatten();
         match change.subject {
             Subject::Container(one, _) => Some(one),
-            Subject::Task(index, _) => self.containers(change).of_task(index),
-            Subject::Mount(one) => owner(Some(one.ns)),
-            Subject::Namespace(one) if one.ns_type == NsType::Mnt => owner(one.inum),
-            Subject::Namespace(one) => {
-                let system = self.sides[usize::from(!change.is_past)].system;
-                let index = system
-                    .tasks
-                    .iter()
-                    .position(|task| task.namespace(one.ns_type) == one.inum)?;
-                self.containers(change).of_task(index)
-            }
+            Subject::Task(index, _) => self.sides[at].containers.of_task(index),
+            Subject::Mount(one) => owner(one.ns),
+            Subject::Namespace(one) => owner(one.inum?),
         }
     }
 

@@ -314,7 +314,7 @@ impl Names {
         let mut seen = 0;
         while let Some(directory) = open.pop() {
             seen += 1;
-            if seen > CGROUPS {
+            if seen + open.len() > CGROUPS {
                 return None;
             }
             // Whoever makes one may choose any bytes.

@@ -35,7 +35,6 @@ def _inum(pid: int, kind: str) -> int:
 @contextlib.contextmanager
 def _changing(change: Callable[[], object]) -> Iterator[tuple[Specimen, Callable[[], None]]]:
     """A process that makes a change once it is told to; and what tells it, and waits until it has."""
-    asked, ask = os.pipe()
     told, tell = os.pipe()
 
     def arrange() -> None:
@@ -52,7 +51,7 @@ def _changing(change: Callable[[], object]) -> Iterator[tuple[Specimen, Callable
         yield specimen, go
     finally:
         zoo.end(specimen)
-        for fd in (asked, ask, told, tell):
+        for fd in (told, tell):
             os.close(fd)
 
 
