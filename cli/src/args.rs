@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::audit::Severity;
+
 /// Shows how processes, namespaces and mounts of this machine hang together.
 #[derive(Debug, Parser)]
 #[command(
@@ -15,7 +17,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
     long_about = "Shows how processes, namespaces, containers and mounts of a machine hang together, from the kernel's own \
                   structures, which the module nsinspect shows in /proc/nsinspect.\n\n\
                   Without a command it says in ten lines what is here.",
-    after_help = "Exit status: 0 done; 1 not there, or something was found (diff, verify); 2 usage; 3 no source; 4 the text is cut short, or of \
+    after_help = "Exit status: 0 done; 1 not there, or something was found (audit, diff, verify); 2 usage; 3 no source; 4 the text is cut short, or of \
                   a format that is not known.",
     after_long_help = "WHAT, where a command takes it, is what you have at hand:\n\n  \
         4711               a process, by its number on the host\n  \
@@ -27,7 +29,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
         /mnt/data          what is mounted there\n  \
         comm:nginx         processes, by their name\n\n\
         What means two things is an error that lists both.\n\n\
-        Exit status: 0 done; 1 not there, or something was found (diff, verify); 2 usage; 3 no source; 4 the text is cut short, or of a \
+        Exit status: 0 done; 1 not there, or something was found (audit, diff, verify); 2 usage; 3 no source; 4 the text is cut short, or of a \
         format that is not known.\n\n\
         Files: /proc/nsinspect. Environment: NO_COLOR, CLICOLOR_FORCE."
 )]
@@ -135,6 +137,8 @@ pub enum Command {
     Holders(Holders),
     /// Draws the kernel's structures behind a process or namespace
     Explain(Explain),
+    /// What is wrong here: states that let a container reach its host, and what does not end
+    Audit(Audit),
     /// What changed between two saved texts, or since one
     Diff(Diff),
     /// Saves the text, for --from
@@ -274,6 +278,38 @@ pub struct Explain {
     /// As a picture
     #[arg(long)]
     pub svg: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_long_help = "It judges the state of one moment: who is in which namespaces, which device and directory each mount of a container shows. \
+    It goes by what the kernel says, and not by names or paths. What came and went before is not seen.\n\n\
+    Severities: info, worth to know; low, it makes an attack easier; warning, something is stuck; medium, it should not be so without a reason; \
+    high, it lets who is in the container reach the host; critical, it has happened.\n\n\
+    Exit status: 0 nothing found, or nothing as bad as --fail-on says; 1 something is."
+)]
+#[allow(missing_docs)]
+pub struct Audit {
+    /// Say what a rule means, how it is abused, what is normal, and what to do; all: of each rule
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["baseline", "save_baseline", "since", "sarif"])]
+    pub explain: Option<String>,
+    /// Leave out what was accepted: what --save-baseline has written
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Accept all that is found: write it to FILE, by what it is and not by its number
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
+    pub save_baseline: Option<PathBuf>,
+    /// From which severity on the exit status is 1
+    #[arg(long, value_enum, value_name = "SEVERITY", default_value_t = Severity::Low)]
+    pub fail_on: Severity,
+    /// Of what does not end, show what has been so since a saved text, or for so many seconds, which this waits
+    #[arg(long, value_name = "FILE|SECONDS")]
+    pub since: Option<String>,
+    /// As SARIF 2.1.0, for tools that collect findings
+    #[arg(long, conflicts_with_all = ["json", "jsonl", "raw"])]
+    pub sarif: bool,
+    #[command(flatten)]
+    pub listing: Listing,
 }
 
 #[derive(Debug, ClapArgs)]

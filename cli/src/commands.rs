@@ -19,6 +19,7 @@ use crate::system::System;
 use crate::text;
 use crate::what::{self, Target, What};
 
+mod audit;
 mod completions;
 mod containers;
 mod diff;
@@ -113,6 +114,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
         Some(Command::Pid(args)) => pid::run(common, args, out),
         Some(Command::Holders(args)) => holders::run(common, args, out),
         Some(Command::Explain(args)) => explain::run(&Session::open(common)?, args, out),
+        Some(Command::Audit(args)) => audit::run(common, args, out),
         Some(Command::Diff(args)) => diff::run(common, args, out),
         Some(Command::Save(args)) => save::run(&Session::open(common)?, args, out),
         Some(Command::Verify(args)) => verify::run(common, args, out),
@@ -129,6 +131,7 @@ pub fn columns() -> Vec<(&'static str, &'static [Column])> {
         ("mounts", mounts::COLUMNS),
         ("pid", pid::COLUMNS),
         ("holders", holders::COLUMNS),
+        ("audit", audit::COLUMNS),
         ("diff", diff::COLUMNS),
     ]
 }

@@ -121,6 +121,34 @@ pub fn of_cgroup(path: &str) -> Option<Identity> {
     })
 }
 
+/// Of the path of a cgroup that is in a container, the cgroup that the runtime made for that: the one that names it.
+pub fn directory_of_container(path: &str) -> Option<&str> {
+    // Where each component ends; the first one is what stands before the first slash: nothing.
+    let ends = path
+        .match_indices('/')
+        .map(|(at, _)| at)
+        .chain([path.len()])
+        .filter(|end| *end > 0);
+    let mut parts = Vec::new();
+    let mut begin = 1;
+    let mut found = None;
+    for end in ends {
+        parts.push(path.get(begin..end)?);
+        begin = end + 1;
+        if container_at(&parts, parts.len() - 1).is_some() {
+            found = Some(end);
+        }
+    }
+    path.get(..found?)
+}
+
+/// Whether that is a cgroup of what runs the container, beside the one of its payload: so do systemd-nspawn and those that
+/// machined knows.
+fn is_beside_payload(runtime: Runtime, path: &str) -> bool {
+    matches!(runtime, Runtime::Nspawn | Runtime::Machine)
+        && !path.split('/').any(|part| part == "payload")
+}
+
 fn container_at(parts: &[&str], at: usize) -> Option<(Runtime, String)> {
     let part = parts[at];
     let above = at.checked_sub(1).map(|at| parts[at]);
@@ -282,6 +310,8 @@ pub struct Containers {
     /// They come in the order of their first processes.
     pub list: Vec<Container>,
     of_task: Vec<Option<u32>>,
+    /// Whether a process is in the cgroup of its container.
+    in_cgroup: Vec<bool>,
 }
 
 /// Why processes are one group, before it is known whether that is a container.
@@ -300,20 +330,33 @@ impl Containers {
             groups: Vec::new(),
             by_group: HashMap::new(),
             of_task: vec![None; system.tasks.len()],
+            in_cgroup: vec![false; system.tasks.len()],
         };
         finder.by_cgroup();
         finder.by_state_files();
         finder.jails();
+        finder.members_by_state_files();
         finder.finish()
     }
 
     /// The container of a process, by where that stands among the tasks.
     pub fn of_task(&self, task: usize) -> Option<&Container> {
-        self.of_task
-            .get(task)
-            .copied()
-            .flatten()
-            .map(|at| &self.list[at as usize])
+        self.place_of_task(task).map(|at| &self.list[at])
+    }
+
+    /// Where the container of a process stands in the list.
+    pub fn place_of_task(&self, task: usize) -> Option<usize> {
+        let at = self.of_task.get(task).copied().flatten()?;
+        usize::try_from(at).ok()
+    }
+
+    /// The container, no unit and no jail, whose cgroup a process is in, by where that stands in the list. What runs a
+    /// container, and is in a cgroup beside its payload, is not in it. Who came in from outside is in its namespaces
+    /// alone, and not in its cgroup.
+    pub fn member_of(&self, task: usize) -> Option<usize> {
+        let is_member = self.in_cgroup.get(task).copied().unwrap_or(false);
+        self.place_of_task(task)
+            .filter(|at| is_member && self.list[*at].runtime.is_container())
     }
 
     /// Those that a name fits best.
@@ -385,6 +428,7 @@ struct Finder<'a, 't> {
     groups: Vec<(Group, Vec<usize>)>,
     by_group: HashMap<Group, usize>,
     of_task: Vec<Option<u32>>,
+    in_cgroup: Vec<bool>,
 }
 
 impl Finder<'_, '_> {
@@ -412,6 +456,8 @@ impl Finder<'_, '_> {
         enum Says {
             Nothing,
             Container(usize),
+            /// In the cgroup of what runs it.
+            Supervisor(usize),
             Unit(usize),
         }
         let mut known: HashMap<&[u8], Says> = HashMap::new();
@@ -440,14 +486,26 @@ impl Finder<'_, '_> {
                                 units.len() - 1
                             }))
                         }
-                        Some(identity) => Says::Container(self.group(Group::Cgroup(identity))),
+                        Some(identity) => {
+                            let is_beside = is_beside_payload(identity.runtime, &path);
+                            let group = self.group(Group::Cgroup(identity));
+                            if is_beside {
+                                Says::Supervisor(group)
+                            } else {
+                                Says::Container(group)
+                            }
+                        }
                     }
                 }),
             };
             last = Some((cgroup.raw(), says));
             match says {
                 Says::Nothing => {}
-                Says::Container(group) => self.put(group, index),
+                Says::Container(group) => {
+                    self.put(group, index);
+                    self.in_cgroup[index] = true;
+                }
+                Says::Supervisor(group) => self.put(group, index),
                 Says::Unit(unit) => units[unit].1.push(index),
             }
         }
@@ -506,6 +564,20 @@ impl Finder<'_, '_> {
             };
             let group = self.group(Group::Cgroup(identity));
             self.put(group, first);
+            self.in_cgroup[first] = true;
+        }
+    }
+
+    /// Of a container that a state file alone names: who has the cgroup of its first process, and is in its namespaces.
+    fn members_by_state_files(&mut self) {
+        for (_, tasks) in &self.groups {
+            let Some(first) = tasks.first().copied().filter(|at| self.in_cgroup[*at]) else {
+                continue;
+            };
+            let cgroup = self.system.tasks[first].cgroup;
+            for task in tasks {
+                self.in_cgroup[*task] |= self.system.tasks[*task].cgroup == cgroup;
+            }
         }
     }
 
@@ -568,7 +640,11 @@ impl Finder<'_, '_> {
             .iter()
             .map(|at| at.map(|at| place[at as usize]))
             .collect();
-        Containers { list, of_task }
+        Containers {
+            list,
+            of_task,
+            in_cgroup: self.in_cgroup,
+        }
     }
 
     fn container(&self, group: &Group, tasks: &[usize], host_name: Option<&[u8]>) -> Container {
@@ -687,6 +763,33 @@ mod tests {
             "/system.slice/nerdctl-ab12.scope",
             Some((Runtime::Nerdctl, "ab12", None)),
         );
+    }
+
+    #[test]
+    fn directories_of_containers() {
+        let check = |path: &str, directory: Option<&str>| {
+            let with_id = |text: &str| text.replace("<id>", ID);
+            assert_eq!(
+                directory_of_container(&with_id(path)).map(str::to_string),
+                directory.map(with_id)
+            );
+        };
+        check(
+            "/system.slice/docker-<id>.scope/init.scope",
+            Some("/system.slice/docker-<id>.scope"),
+        );
+        check(
+            "/machine.slice/systemd-nspawn@deb.service/payload/system.slice/ssh.service",
+            Some("/machine.slice/systemd-nspawn@deb.service"),
+        );
+        // One in another one: the inner one.
+        check(
+            "/lxc.payload.web/docker/<id>",
+            Some("/lxc.payload.web/docker/<id>"),
+        );
+        check("/lxc.payload.web", Some("/lxc.payload.web"));
+        check("/system.slice/ssh.service", None);
+        check("/", None);
     }
 
     /// A jail whose first process is called as the id of a container begins is not meant by that.

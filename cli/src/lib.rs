@@ -4,7 +4,8 @@
 //!
 //! Data goes one way. [`source`] gives the bytes of a text, from the live file or a saved one; [`text`] makes typed
 //! records of them, which borrow from it; [`system`] is the picture that they make together; [`identity`] says which
-//! container a process belongs to; [`changes`] compares two pictures. What the command `nsinspect` does with these is in `commands` and `output`.
+//! container a process belongs to; [`changes`] compares two pictures; [`audit`] says what is wrong in one. What the command
+//! `nsinspect` does with these is in `commands` and `output`.
 //!
 //! ```no_run
 //! use nsinspect::{source::{Query, Source}, system::System};
@@ -20,6 +21,7 @@
 
 #[cfg(feature = "command")]
 pub mod args;
+pub mod audit;
 pub mod changes;
 #[cfg(feature = "command")]
 pub mod commands;
