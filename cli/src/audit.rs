@@ -187,7 +187,7 @@ impl<'a, 't> Facts<'a, 't> {
             .tasks
             .iter()
             .enumerate()
-            .filter(|(_, task)| !task.is_kthread() && (!task.is_zombie() || task.via.is_some()))
+            .filter(|(_, task)| !task.is_kthread() && !task.has_ended())
     }
 
     /// The containers that have processes, by where they stand, with these.

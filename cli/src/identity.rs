@@ -525,12 +525,21 @@ impl Finder<'_, '_> {
         }
     }
 
+    /// The oldest of these processes that has not ended; if all have, the oldest one. What starts a container may be
+    /// a zombie in it for as long as nobody waits for it.
+    fn eldest(&self, tasks: &[usize]) -> Option<usize> {
+        let lives = |task: &&usize| !self.system.tasks[**task].has_ended();
+        tasks.iter().find(lives).or(tasks.first()).copied()
+    }
+
     /// The namespaces of what is a container already, and which one that is. Each is the first one's that has it.
     fn claimed(&self) -> HashMap<Inum, u32> {
         let mut claimed = HashMap::new();
         for (at, (_, tasks)) in self.groups.iter().enumerate() {
-            let Some(first) = tasks.first() else { continue };
-            for (_, inum) in self.system.differs(&self.system.tasks[*first]) {
+            let Some(first) = self.eldest(tasks) else {
+                continue;
+            };
+            for (_, inum) in self.system.differs(&self.system.tasks[first]) {
                 claimed.entry(inum).or_insert(at as u32);
             }
         }
@@ -571,7 +580,7 @@ impl Finder<'_, '_> {
     /// Of a container that a state file alone names: who has the cgroup of its first process, and is in its namespaces.
     fn members_by_state_files(&mut self) {
         for (_, tasks) in &self.groups {
-            let Some(first) = tasks.first().copied().filter(|at| self.in_cgroup[*at]) else {
+            let Some(first) = self.eldest(tasks).filter(|at| self.in_cgroup[*at]) else {
                 continue;
             };
             let cgroup = self.system.tasks[first].cgroup;
@@ -657,6 +666,7 @@ impl Finder<'_, '_> {
             Group::Jail(_, inum) => (Runtime::Jail, inum.to_string(), None),
         };
         // Who came in from outside, with nsenter, is not the first one, and has no namespace of its own.
+        let eldest = self.eldest(tasks).unwrap_or(tasks[0]);
         let first = match runtime {
             Runtime::Systemd | Runtime::Nspawn | Runtime::Machine => tasks
                 .iter()
@@ -666,8 +676,8 @@ impl Finder<'_, '_> {
                         .differs(&self.system.tasks[*task])
                         .any(|(ns_type, _)| runtime == Runtime::Systemd || ns_type == NsType::Pid)
                 })
-                .unwrap_or(tasks[0]),
-            _ => tasks[0],
+                .unwrap_or(eldest),
+            _ => eldest,
         };
         let names = self.names.of(runtime, &id);
         let mut one = Container {
@@ -790,6 +800,28 @@ mod tests {
         check("/lxc.payload.web", Some("/lxc.payload.web"));
         check("/system.slice/ssh.service", None);
         check("/", None);
+    }
+
+    /// What has started a container, and is a zombie in its cgroup, is not its first process.
+    #[test]
+    fn a_zombie_is_not_the_first() {
+        let text = format!(
+            "nsinspect 1 release=x uptime=3\n\
+             ns mnt 4026531832 id=1 owner=4026531837 tasks=1 refs=1 active=1\n\
+             task 1 comm=init level=0 upid=1@4026531836 ppid=1 uid=0 state=S start=5 pidns=4026531836 mntns=4026531832 cgroup=/\n\
+             task 7 comm=3 level=0 upid=7@4026531836 ppid=1 uid=0 state=Z start=6 pidns=4026531836 mntns=- cgroup=/docker/{ID}\n\
+             task 8 comm=sh level=0 upid=8@4026531836 ppid=1 uid=0 state=S start=7 pidns=4026531836 mntns=4026532001 cgroup=/docker/{ID}\n\
+             task 9 comm=nsenter level=0 upid=9@4026531836 ppid=1 uid=0 state=S start=8 pidns=4026531836 mntns=4026532001 cgroup=/\n\
+             end\n"
+        );
+        let system = System::read(text.as_bytes()).expect("the text is whole");
+        let containers = Containers::find(&system, &Names::none());
+        let list: Vec<(u32, usize)> = containers
+            .list
+            .iter()
+            .map(|one| (system.tasks[one.first].pid, one.tasks.len()))
+            .collect();
+        assert_eq!(list, [(8, 3)]);
     }
 
     /// A jail whose first process is called as the id of a container begins is not meant by that.

@@ -578,6 +578,11 @@ impl Task<'_> {
     pub fn is_zombie(&self) -> bool {
         matches!(self.state.raw(), b"Z" | b"X")
     }
+
+    /// Whether it has ended as a whole, and has given back its namespaces. A zombie whose threads live has not.
+    pub fn has_ended(&self) -> bool {
+        self.is_zombie() && self.via.is_none()
+    }
 }
 
 impl Hold<'_> {
