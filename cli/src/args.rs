@@ -3,6 +3,7 @@
 //! What can be typed: commands and their options. Help, man pages and completions come from here.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
@@ -141,6 +142,8 @@ pub enum Command {
     Audit(Audit),
     /// What changed between two saved texts, or since one
     Diff(Diff),
+    /// What changes, as it happens, until it is ended
+    Watch(Watch),
     /// Saves the text, for --from
     Save(Save),
     /// Compares the module's text with what else this machine tells
@@ -331,6 +334,42 @@ pub struct Diff {
     pub each_mount: bool,
     #[command(flatten)]
     pub listing: Listing,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_long_help = "It looks again and again, and tells what has changed since the look before. It cannot see what comes and goes between two looks, nor \
+    that something changes and changes back; who must see that needs a tracer of events. Changes of processes that leave all namespaces as they are \
+    (credentials, directories, cgroup, one process in place of another) are looked for at every tenth look, or when something else changes; so are, once \
+    a minute at an interval of one second, options of file systems that were remounted from elsewhere.\n\n\
+    The time of an event is that of the look which saw it, in seconds since boot, as in dmesg.\n\n\
+    SIGINT, SIGTERM and SIGHUP end it; so does the end of whoever reads its output. When a log is rotated, end it and start it anew. Exit status: 0."
+)]
+#[allow(missing_docs)]
+pub struct Watch {
+    /// Seconds from one look to the next
+    #[arg(short, long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
+    pub interval: Duration,
+    /// A JSON document for each event
+    #[arg(long)]
+    pub jsonl: bool,
+    /// Only events for which this holds, by the columns of diff: 'EVENT == "begun" or EVENT == "ended"'
+    #[arg(short = 'Q', long, value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Also each mount of a namespace that was made, or is gone
+    #[arg(long)]
+    pub each_mount: bool,
+}
+
+/// Reads an interval: 0.05 to 3600 seconds.
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "that is no number of seconds".to_string())?;
+    if !(0.05..=3600.0).contains(&seconds) {
+        return Err("at least 0.05 and at most 3600 seconds".to_string());
+    }
+    Ok(Duration::from_secs_f64(seconds))
 }
 
 #[derive(Debug, ClapArgs)]

@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use crate::audit::{Finding, Severity};
 use crate::identity::{Container, Containers, Runtime};
 use crate::system::System;
 use crate::text::{Escaped, Inum, Mount, Namespace, NsType, Task, Value};
@@ -30,7 +31,7 @@ pub enum Event {
     Peopled,
     /// A process is new.
     Born,
-    /// A process or a namespace is there no more.
+    /// A process, a namespace or a finding is there no more.
     Gone,
     /// A process is in another namespace than before, or its children will be.
     Entered,
@@ -56,6 +57,8 @@ pub enum Event {
     Covered,
     /// A path leads to a mount again.
     Uncovered,
+    /// Something is wrong that was not.
+    Found,
 }
 
 impl Event {
@@ -82,6 +85,7 @@ impl Event {
             Self::Propagation => "propagation",
             Self::Covered => "covered",
             Self::Uncovered => "uncovered",
+            Self::Found => "found",
         }
     }
 }
@@ -97,6 +101,8 @@ pub enum Subject<'a> {
     Task(usize, &'a Task<'a>),
     /// A mount.
     Mount(&'a Mount<'a>),
+    /// What a rule has found.
+    Finding(&'a Finding),
 }
 
 impl Subject<'_> {
@@ -107,6 +113,7 @@ impl Subject<'_> {
             Self::Namespace(_) => "namespace",
             Self::Task(..) => "process",
             Self::Mount(_) => "mount",
+            Self::Finding(_) => "finding",
         }
     }
 }
@@ -180,9 +187,11 @@ pub struct Side<'a> {
     pub system: &'a System<'a>,
     /// Its containers.
     pub containers: &'a Containers,
+    /// What is wrong in it; nothing, if that is not to be compared.
+    pub findings: &'a [Finding],
 }
 
-/// Compares two pictures: containers first, then namespaces, processes and mounts.
+/// Compares two pictures: containers first, then namespaces, processes, mounts and what is wrong.
 ///
 /// Mounts of a namespace that was made, or is gone, are left out unless `each_mount` says otherwise. So are mounts that
 /// come or go where the list of a namespace changed all the time while it was read.
@@ -207,7 +216,15 @@ pub fn between<'a>(
     found.namespaces(old, new);
     found.tasks(old, new);
     found.mounts(old, new, each_mount);
+    found.findings(before, after);
     Ok(found.list)
+}
+
+/// Compares what is wrong in two pictures of one boot alone.
+pub fn findings<'a>(before: Side<'a>, after: Side<'a>) -> Vec<Change<'a>> {
+    let mut found = Found::default();
+    found.findings(before, after);
+    found.list
 }
 
 /// Whether that can be seen: by the kernel's release, or by process 1, which lives as long as the system.
@@ -376,6 +393,36 @@ impl<'a> Found<'a> {
         }
     }
 
+    fn findings(&mut self, before: Side<'a>, after: Side<'a>) {
+        let key = |side: Side<'a>, one: &'a Finding| -> (&str, Severity, String, &str) {
+            let of = one.of(side.containers);
+            (one.rule.id, one.severity, of, one.what.as_str())
+        };
+        let keys = |side: Side<'a>| -> HashSet<_> {
+            side.findings.iter().map(|one| key(side, one)).collect()
+        };
+        let (old, new) = (keys(before), keys(after));
+        let what = |one: &Finding| Value::Made(one.what.clone());
+        for one in after.findings {
+            if !old.contains(&key(after, one)) {
+                let values = (Value::Absent, what(one));
+                self.differs(Event::Found, Subject::Finding(one), "what", values);
+            }
+        }
+        for one in before.findings {
+            if !new.contains(&key(before, one)) {
+                self.list.push(Change {
+                    event: Event::Gone,
+                    subject: Subject::Finding(one),
+                    is_past: true,
+                    key: Some("what"),
+                    from: what(one),
+                    to: Value::Absent,
+                });
+            }
+        }
+    }
+
     fn mount(&mut self, was: &'a Mount<'a>, one: &'a Mount<'a>, before: &Lists, after: &Lists) {
         let subject = Subject::Mount(one);
         let text = |raw: &'a [u8]| Value::Text(Escaped::new(raw));
@@ -487,9 +534,11 @@ mod tests {
     fn told(before: &str, after: &str, each_mount: bool) -> Result<Vec<String>, Error> {
         let systems = [before, after].map(|text| System::read(text.as_bytes()).unwrap());
         let containers = [0, 1].map(|at| Containers::find(&systems[at], &Names::none()));
+        let findings = [0, 1].map(|at| crate::audit::find(&systems[at], &containers[at], &[]));
         let [before, after] = [0, 1].map(|at| Side {
             system: &systems[at],
             containers: &containers[at],
+            findings: &findings[at],
         });
         let changes = between(before, after, each_mount)?;
         Ok(changes
@@ -500,6 +549,7 @@ mod tests {
                     Subject::Namespace(one) => one.id.to_string(),
                     Subject::Task(_, one) => one.pid.to_string(),
                     Subject::Mount(one) => one.id.to_string(),
+                    Subject::Finding(one) => one.rule.id.to_string(),
                 };
                 let key = one.key.unwrap_or("-");
                 format!("{} {which} {key}", one.event.name())
@@ -528,6 +578,8 @@ mod tests {
             "propagation 23 optional",
             "covered 23 -",
             "added 24 -",
+            // The pid namespace that dies.
+            "found S1 what",
         ];
         let mut got = told(BEFORE, AFTER, false).unwrap();
         got.sort_unstable();

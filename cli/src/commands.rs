@@ -20,6 +20,7 @@ use crate::text;
 use crate::what::{self, Target, What};
 
 mod audit;
+mod change;
 mod completions;
 mod containers;
 mod diff;
@@ -33,6 +34,7 @@ mod save;
 mod summary;
 mod users;
 mod verify;
+mod watch;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -116,6 +118,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<u8, Failure> {
         Some(Command::Explain(args)) => explain::run(&Session::open(common)?, args, out),
         Some(Command::Audit(args)) => audit::run(common, args, out),
         Some(Command::Diff(args)) => diff::run(common, args, out),
+        Some(Command::Watch(args)) => watch::run(common, args, out),
         Some(Command::Save(args)) => save::run(&Session::open(common)?, args, out),
         Some(Command::Verify(args)) => verify::run(common, args, out),
         Some(Command::Completions(args)) => completions::run(args, out),
@@ -132,7 +135,7 @@ pub fn columns() -> Vec<(&'static str, &'static [Column])> {
         ("pid", pid::COLUMNS),
         ("holders", holders::COLUMNS),
         ("audit", audit::COLUMNS),
-        ("diff", diff::COLUMNS),
+        ("diff", change::COLUMNS),
     ]
 }
 

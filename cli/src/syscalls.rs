@@ -792,20 +792,98 @@ pub fn read_link_below(at: BorrowedFd<'_>, name: &[u8]) -> io::Result<Vec<u8>> {
     Ok(buffer[..length].to_vec())
 }
 
-/// Nanoseconds since boot, with the time in suspend.
-pub fn boottime() -> u64 {
+/// What a clock shows, in nanoseconds; 0 if there is no such clock.
+fn clock(id: libc::clockid_t) -> u64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: it writes a timespec to its argument, which is one, and lives until after the call.
-    let failed = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
+    let failed = unsafe { libc::clock_gettime(id, &mut time) };
     if failed != 0 {
         return 0;
     }
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let rest = u64::try_from(time.tv_nsec).unwrap_or(0);
     seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
+/// Nanoseconds since boot, with the time in suspend.
+pub fn boottime() -> u64 {
+    clock(libc::CLOCK_BOOTTIME)
+}
+
+/// How long processors have worked for this process, in nanoseconds: its own code, and the kernel's for it.
+pub fn processor_time() -> u64 {
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+/// The signals that end a program which goes on until it is told not to: SIGINT, SIGTERM and SIGHUP. From when there is
+/// one of these they wait to be taken, and end nothing by themselves.
+#[allow(missing_debug_implementations)]
+pub struct EndSignals {
+    set: libc::sigset_t,
+}
+
+impl EndSignals {
+    /// Has these signals wait. Threads that are there already must not get them.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses it.
+    pub fn hold() -> io::Result<Self> {
+        let mut set = mem::MaybeUninit::<libc::sigset_t>::zeroed();
+        // SAFETY: it fills in the set that it gets, which lives until after the call.
+        let failed = unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+        result(failed.into())?;
+        // SAFETY: the call has filled it in; besides, it was all zeros, and is made of numbers alone.
+        let mut set = unsafe { set.assume_init() };
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            // SAFETY: it changes the set that it gets, which is a valid one.
+            let failed = unsafe { libc::sigaddset(&mut set, signal) };
+            result(failed.into())?;
+        }
+        // SAFETY: it reads the set, and a null pointer says that nobody wants the former one.
+        let failed = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) };
+        if failed != 0 {
+            return Err(io::Error::from_raw_os_error(failed));
+        }
+        Ok(Self { set })
+    }
+
+    /// Waits for so long, or until one of them comes; gives whether one has. Others may end the wait early.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not have it.
+    pub fn wait(&self, time: std::time::Duration) -> io::Result<bool> {
+        let time = libc::timespec {
+            tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            tv_nsec: time.subsec_nanos().into(),
+        };
+        // SAFETY: it reads the set and the time, which both live until after the call; a null pointer says that nobody
+        // wants to know more of the signal.
+        let signal = unsafe { libc::sigtimedwait(&self.set, std::ptr::null_mut(), &time) };
+        match result(signal.into()) {
+            Ok(_) => Ok(true),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN | libc::EINTR) => Ok(false),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+/// Whether nobody reads what is written to a pipe or terminal any more.
+pub fn is_abandoned(fd: BorrowedFd<'_>) -> bool {
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: 0,
+        revents: 0,
+    };
+    // SAFETY: it is told of one pollfd, and writes to that one, which lives until after the call. It does not wait.
+    let count = unsafe { libc::poll(&mut poll, 1, 0) };
+    count > 0 && poll.revents & (libc::POLLERR | libc::POLLHUP) != 0
 }
 
 /// How many nanoseconds a tick of the times in procfs has.
@@ -890,5 +968,14 @@ mod tests {
         assert!(before > 0);
         assert!(boottime() >= before);
         assert!(nanoseconds_per_tick() > 0);
+        assert!(processor_time() > 0);
+    }
+
+    #[test]
+    fn a_stream_is_abandoned_once_its_reader_is_gone() {
+        let (reader, writer) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        assert!(!is_abandoned(writer.as_fd()));
+        drop(reader);
+        assert!(is_abandoned(writer.as_fd()));
     }
 }

@@ -5,7 +5,7 @@
 //! The files may be large, or no files at all, and whoever has root in a container may have made some of them: each is
 //! read up to a limit, and what is not as expected is passed over.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{of_cgroup, Fit, Identity, Runtime};
+use super::{of_cgroup, Containers, Fit, Identity, Runtime};
 
 /// The most that is read of a file.
 const LIMIT: u64 = 8 << 20;
@@ -29,6 +29,8 @@ pub struct Names {
     pods: OnceCell<HashMap<String, (String, String)>>,
     podman: OnceCell<HashMap<String, String>>,
     states: OnceCell<Vec<State>>,
+    /// What was found for those that were asked for.
+    known: RefCell<HashMap<(Runtime, String), Known>>,
 }
 
 /// What is known of a container besides its id.
@@ -75,8 +77,33 @@ impl Names {
         serde_json::from_slice(&read(&self.path(path)?)?).ok()
     }
 
+    /// The same anew, for what has come since. What is known of these containers is not looked for again.
+    pub fn renewed(&self, containers: &Containers) -> Self {
+        let mut known = self.known.borrow_mut();
+        let kept = containers.list.iter().filter_map(|one| {
+            let key = (one.runtime, one.id.clone());
+            let has_name = known.get(&key)?.name.is_some();
+            has_name.then(|| known.remove_entry(&key))?
+        });
+        Self {
+            root: self.root.clone(),
+            known: RefCell::new(kept.collect()),
+            ..Self::default()
+        }
+    }
+
     /// What is known of a container.
     pub fn of(&self, runtime: Runtime, id: &str) -> Known {
+        let key = (runtime, id.to_string());
+        if let Some(known) = self.known.borrow().get(&key) {
+            return known.clone();
+        }
+        let known = self.look_for(runtime, id);
+        self.known.borrow_mut().insert(key, known.clone());
+        known
+    }
+
+    fn look_for(&self, runtime: Runtime, id: &str) -> Known {
         let mut known = Known::default();
         if self.root.is_none() || id.contains('/') {
             return known;
