@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::audit::Severity;
+use crate::audit::{Severity, RULES};
 
 /// Shows how processes, namespaces and mounts of this machine hang together.
 #[derive(Debug, Parser)]
@@ -285,11 +285,7 @@ pub struct Explain {
 
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_long_help = "It judges the state of one moment: who is in which namespaces, which device and directory each mount of a container shows. \
-    It goes by what the kernel says, and not by names or paths. What came and went before is not seen.\n\n\
-    Severities: info, worth to know; low, it makes an attack easier; warning, something is stuck; medium, it should not be so without a reason; \
-    high, it lets who is in the container reach the host; critical, it has happened.\n\n\
-    Exit status: 0 nothing found, or nothing as bad as --fail-on says; 1 something is."
+    after_long_help = audit_help()
 )]
 #[allow(missing_docs)]
 pub struct Audit {
@@ -359,6 +355,23 @@ pub struct Watch {
     /// Also each mount of a namespace that was made, or is gone
     #[arg(long)]
     pub each_mount: bool,
+}
+
+/// What `audit --help` and the man page say at the end.
+fn audit_help() -> String {
+    let rules: Vec<String> = RULES
+        .iter()
+        .map(|rule| format!("  {:4} {:9} {}", rule.id, rule.severity.name(), rule.title))
+        .collect();
+    format!(
+        "It judges the state of one moment: who is in which namespaces, which device and directory each mount of a container shows. \
+         It goes by what the kernel says, and not by names or paths. What came and went before is not seen.\n\n\
+         Rules, and how bad their findings are as a rule:\n\n{}\n\n\
+         Severities: info, worth to know; low, it makes an attack easier; warning, something is stuck; medium, it should not be so without a reason; \
+         high, it lets who is in the container reach the host; critical, it has happened.\n\n\
+         Exit status: 0 nothing found, or nothing as bad as --fail-on says; 1 something is.",
+        rules.join("\n")
+    )
 }
 
 /// Reads an interval: 0.05 to 3600 seconds.

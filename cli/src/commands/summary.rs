@@ -4,6 +4,7 @@
 
 use std::io::Write;
 
+use crate::audit::{self, Severity};
 use crate::identity::{Container, Runtime};
 use crate::output::{self, Mark, Words};
 use crate::source::Query;
@@ -102,6 +103,11 @@ pub(super) fn run(session: &Session<'_>, out: &mut dyn Write) -> Result<u8, Fail
         .iter()
         .filter(|one| one.tasks == Some(0))
         .count();
+    // What shows without the mounts, which are not asked for.
+    let bad = audit::find(&system, &containers, &[])
+        .iter()
+        .filter(|one| one.severity > Severity::Info && one.rule.id != "A9")
+        .count();
     let mut findings = Vec::new();
     let mut tell = |number: usize, what: &str, command: &str| {
         if number != 0 {
@@ -109,6 +115,7 @@ pub(super) fn run(session: &Session<'_>, out: &mut dyn Write) -> Result<u8, Fail
         }
     };
     tell(hidden, "hidden processes", "ps --hidden");
+    tell(bad, "states that should not be so", "audit");
     tell(
         dying,
         "pid namespaces that are dying",
@@ -120,7 +127,8 @@ pub(super) fn run(session: &Session<'_>, out: &mut dyn Write) -> Result<u8, Fail
         "ns -Q 'NPROCS == 0'",
     );
     if findings.is_empty() {
-        line("findings", "none", Mark::Plain)?;
+        let none = "none at a first look; nsinspect audit looks at the mounts as well";
+        line("findings", none, Mark::Plain)?;
     }
     for (at, one) in findings.iter().enumerate() {
         let mark = if hidden != 0 && at == 0 {
@@ -132,7 +140,7 @@ pub(super) fn run(session: &Session<'_>, out: &mut dyn Write) -> Result<u8, Fail
     }
     line(
         "next",
-        "nsinspect containers | ps --tree | ns | mounts | pid 7@NAME | holders PATH | --help",
+        "nsinspect containers | ps --tree | ns | mounts | pid 7@NAME | holders PATH | audit | --help",
         Mark::Plain,
     )?;
     Ok(DONE)
