@@ -236,6 +236,22 @@ def system_saved_text() -> None:
 
 
 @test_with(on="system")
+def system_audit() -> None:
+    """Of all of that, audit tells what was started with --privileged, --pid=host and --network=host, and nothing else above info."""
+    def audit(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([PROGRAM, "audit", *arguments], capture_output=True, encoding="utf-8", check=False)
+
+    done = audit("--json", "-o", "+OF")
+    told = {(one["severity"], one["rule"], one["of"]): one["what"] for one in json.loads(done.stdout)["findings"]}
+    wanted = {("info", "A6", "docker:nethost"), ("info", "A6", "docker:pidhost"), ("medium", "A7", "docker:privileged")}
+    complaints = [f"{one} is not told" for one in wanted - told.keys()]
+    complaints += [f"{one}: {what}" for one, what in told.items() if one not in wanted and one[0] != "info"]
+    check(complaints)
+    check_equal("status", done.returncode, 1)
+    check_equal("status without the privileged one", audit("--fail-on=high").returncode, 0)
+
+
+@test_with(on="system")
 def system_verify() -> None:
     """What the module tells of such a system is what procfs and the system calls tell."""
     done = subprocess.run([PROGRAM, "verify"], capture_output=True, encoding="utf-8", check=False)

@@ -26,6 +26,8 @@ def all_tests() -> list[Test]:
         container,
         command,
         changes,
+        audit,
+        watch,
         queries,
         holds,
         unlisted,

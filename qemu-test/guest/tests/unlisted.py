@@ -26,7 +26,7 @@ READS = 20
 
 
 @contextlib.contextmanager
-def _hidden(pid: int, number: int = 0) -> Iterator[None]:
+def hidden(pid: int, number: int = 0) -> Iterator[None]:
     """Hides a process from the list of processes, or only its number."""
     directory = Path(os.environ["NSINSPECT_KO"]).parent / "qemu-test" / "unlink"
     fd = os.open(directory / f"{_HIDER.decode()}.ko", os.O_RDONLY | os.O_CLOEXEC)
@@ -64,7 +64,7 @@ def unlisted() -> None:
     with _process() as one, _process() as other:
         before = module.read_document()
         check_equal("unlisted before", _unlisted(before), [])
-        with _hidden(one.pid):
+        with hidden(one.pid):
             document = module.ask_document(scene.EVERYTHING)
             check_equal("unlisted", _unlisted(document), [one.pid])
             check_equal("last", document.tasks[-1].pid, one.pid)
@@ -88,7 +88,7 @@ def unlisted_queries() -> None:
     task = taken.document.task(pid)
     upid = task.fields["upid"]
     assert isinstance(upid, tuple)
-    with _hidden(pid):
+    with hidden(pid):
         for query in (f"pid={pid}", *("upid=%d@%d" % one for one in upid)):  # type: ignore[misc]
             answer = module.ask_document(query)
             check_equal(f"fields by {query}", [one.fields for one in answer.tasks], [task.fields])
@@ -106,7 +106,7 @@ def unlisted_and_gone() -> None:
     """A process that ends while it is hidden becomes a zombie that hides, and is linked as one."""
     with _process() as one:
         module.ensure_loaded()
-        with _hidden(one.pid):
+        with hidden(one.pid):
             os.kill(one.pid, signal.SIGKILL)
             processes.wait_for_state(one.pid, "Z")
             document = module.read_document()
@@ -176,7 +176,7 @@ def unnumbered() -> None:
     with _process() as one:
         before = module.read_document()
         check_equal("before", marked(before), [])
-        with _hidden(one.pid, number=1):
+        with hidden(one.pid, number=1):
             check_equal("kill finds it", _is_found(one.pid), False)
             document = module.read_document()
             check_equal("unnumbered", marked(document), [one.pid])
