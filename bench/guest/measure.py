@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import time
@@ -40,6 +41,8 @@ CAT = "cat nsinspect"
 COMMAND_PS = "command ps"
 COMMAND_CONTAINERS = "command containers"
 COMMAND_PID = "command pid 1@web"
+COMMAND_AUDIT = "command audit"
+COMMAND_WATCH = "command watch, of a second"
 EMPTY = "empty program"
 
 PEER = {
@@ -56,6 +59,8 @@ PEER = {
     COMMAND_PS: CAT,
     COMMAND_CONTAINERS: CAT,
     COMMAND_PID: EMPTY,
+    COMMAND_AUDIT: COMMAND_PS,
+    COMMAND_WATCH: FULL,
 }
 """What of nsinspect answers the same question as another contestant."""
 
@@ -81,6 +86,8 @@ LEFT_OUT = {
     COMMAND_PS: "kernel threads, namespaces, mounts",
     COMMAND_CONTAINERS: "kernel threads, mounts",
     COMMAND_PID: "all but the numbers of one process",
+    COMMAND_AUDIT: "what no rule finds wrong",
+    COMMAND_WATCH: "what does not change: the time that processors work for it in each second",
 }
 """Which facts of the full text a contestant does not tell."""
 
@@ -105,6 +112,8 @@ class Sizes:
     """Of each container, for the time per record."""
     many_mounts: int
     mounts: int = 40
+    docker: int = 300
+    """Containers, where the command looks for what is wrong."""
     slaves: int = 1000
     rounds: int = 7
     pairs: int = 15
@@ -122,7 +131,11 @@ class Sizes:
         for total in self.total_mounts:
             plans.append(Plan(f"{total} mounts", small, total // scene.CONTAINERS))
         plans.append(Plan("one peer group", small, self.mounts, self.slaves, peers=True))
-        return [*plans, *self.descriptor_plans()]
+        return [*plans, self.docker_plan(), *self.descriptor_plans()]
+
+    def docker_plan(self) -> Plan:
+        """That in which the command looks for what is wrong: as many containers as a large machine has."""
+        return Plan(f"{self.docker} containers", self.processes[2], _DOCKER_MOUNTS, containers=self.docker, docker=True)
 
     def descriptor_plans(self) -> list[Plan]:
         """Those with many descriptors: of time per record, and of the comparison."""
@@ -132,8 +145,13 @@ class Sizes:
         ]
 
 
+# As many as docker's containers have, and a few volumes.
+_DOCKER_MOUNTS = 24
+# So long watch is watched, in seconds.
+_WATCHED = 20
+
 ALL = Sizes((100, 1000, 8000, 16000), few_mounts=20, many_mounts=200)
-QUICK = Sizes((100, 200, 400, 800), few_mounts=20, many_mounts=40, slaves=100, rounds=3, pairs=4)
+QUICK = Sizes((100, 200, 400, 800), few_mounts=20, many_mounts=40, docker=60, slaves=100, rounds=3, pairs=4)
 
 
 @dataclass(frozen=True)
@@ -192,6 +210,14 @@ def contestants(made: Scene) -> list[Contestant]:
             Contestant(HOLDS, "query", "show=holds"),
             Contestant(HOLDS_OF_ONE, "query", f"ns={inum(made.members[0].pid, 'net')} show=ns,holds"),
             Contestant(DESCRIPTORS, "procfs-fd"),
+        ]
+    if made.plan.docker:
+        return [
+            Contestant(FULL, "read", contest.PROC_FILE),
+            Contestant(SPACES, "query", "show=ns"),
+            Contestant(CAT, "run", f"cat {contest.PROC_FILE}"),
+            Contestant(COMMAND_PS, "run", "nsinspect ps"),
+            Contestant(COMMAND_AUDIT, "run", "nsinspect audit --fail-on=critical"),
         ]
     mounts = [
         Contestant(FULL, "read", contest.PROC_FILE),
@@ -280,7 +306,34 @@ def measure(plan: Plan, rounds: int) -> tuple[list[Result], list[Measured], Memo
         names = dict.fromkeys(turn.name for turn in turns)
         results = [_summary(made, seen, [turn for turn in turns if turn.name == name]) for name in names]
         verify.check_others(made, seen, {result.name: result for result in results})
+        if plan.docker:
+            results.append(_watched(made, seen))
         return results, turns, memory()
+
+
+def _watched(made: Scene, seen: verify.Seen) -> Result:
+    """What watch takes of a second, at its usual interval, while little happens: by what it says of itself."""
+    with subprocess.Popen(
+        ["timeout", "--signal=INT", str(_WATCHED), "nsinspect", "watch"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr
+        said = process.stderr.read()
+    found = re.search(r"(\d+) looks in [\d.]+ s took (\d+\.\d) % of a processor$", said.strip())
+    if not found:
+        raise verify.Incomplete(f"watch says: {said}")
+    nanoseconds = float(found[2]) / 100 * 1e9
+    return Result(
+        plan=made.plan,
+        tasks=seen.tasks,
+        mounts=seen.mounts,
+        name=COMMAND_WATCH,
+        bytes=0,
+        records=int(found[1]),
+        rounds=1,
+        median=nanoseconds,
+        least=nanoseconds,
+        most=nanoseconds,
+    )
 
 
 def memory() -> Memory:

@@ -32,6 +32,9 @@ class Plan:
     """All masters are in one peer group. Otherwise each is one of its own."""
     descriptors: int = 0
     """That each process of a container opens, besides those that it has from the start."""
+    containers: int = CONTAINERS
+    docker: bool = False
+    """Their cgroups are called as docker calls them."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Scene:
     @property
     def containers(self) -> list[Member]:
         """The first processes of the containers."""
-        return self.members[:CONTAINERS]
+        return self.members[: self.plan.containers]
 
     @property
     def processes(self) -> int:
@@ -79,11 +82,11 @@ def _check(scene: Scene) -> None:
     """The scene is what it was planned to be."""
     plan = scene.plan
     containers = scene.containers
-    if len(containers) != CONTAINERS or sum(one.processes for one in containers) != plan.processes:
+    if len(containers) != plan.containers or sum(one.processes for one in containers) != plan.processes:
         raise SceneError(f"{plan}: not all processes are there")
     if any(one.mounts != plan.mounts for one in containers):
         raise SceneError(f"{plan}: a container has another number of mounts")
-    holders = scene.members[CONTAINERS:]
+    holders = scene.members[plan.containers :]
     if len(holders) != (2 if plan.slaves else 0) or any(one.mounts < plan.slaves for one in holders):
         raise SceneError(f"{plan}: not all slave mounts and masters are there")
 
@@ -91,8 +94,8 @@ def _check(scene: Scene) -> None:
 @contextmanager
 def made(plan: Plan) -> Iterator[Scene]:
     """Makes a scene, and takes it down in the end."""
-    command = [PROGRAMS / "scene", CONTAINERS, plan.processes, plan.mounts, plan.slaves, plan.descriptors]
-    command += ["peers"] if plan.peers else []
+    command = [PROGRAMS / "scene", plan.containers, plan.processes, plan.mounts, plan.slaves, plan.descriptors]
+    command += ["peers"] if plan.peers else ["docker"] if plan.docker else []
     with subprocess.Popen(
         [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as maker:

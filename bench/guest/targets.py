@@ -64,6 +64,7 @@ def judge(sizes: Sizes, results: list[Result], memory: Mapping[str, Memory]) -> 
     few, many = (f"{each} mounts" for each in sizes.total_mounts)
     peers = "one peer group"
     holds_small, holds_large = (plan.name for plan in sizes.descriptor_plans())
+    docker = sizes.docker_plan().name
     full, tasks, mounts = measure.FULL, measure.TASKS, measure.MOUNTS
 
     def faster(number: int, plan: str, name: str, to: str, limit: float) -> Target:
@@ -94,6 +95,18 @@ def judge(sizes: Sizes, results: list[Result], memory: Mapping[str, Memory]) -> 
             8,
             f"{large}: milliseconds that {measure.COMMAND_PID} takes longer than an {measure.EMPTY}",
             (table.median(large, measure.COMMAND_PID) - table.median(large, measure.EMPTY)) / 1e6,
+            3,
+        ),
+        Target(
+            9,
+            f"{docker}: {measure.COMMAND_AUDIT} to {measure.COMMAND_PS}",
+            table.ratio(docker, measure.COMMAND_AUDIT, measure.COMMAND_PS),
+            1.3,
+        ),
+        Target(
+            9,
+            f"{docker}: of a processor, in percent, that watch takes",
+            table.median(docker, measure.COMMAND_WATCH) / 1e7,
             3,
         ),
         faster(7, holds_large, measure.DESCRIPTORS, measure.HOLDS, 20),

@@ -42,6 +42,8 @@
 
 #define PLACE "/run/scene"
 #define CGROUPS "/sys/fs/cgroup/scene"
+/* Where docker has them, by their ids, so that the command takes them for docker's. */
+#define DOCKER "/sys/fs/cgroup/docker"
 #define MAX_CONTAINERS 1000
 
 /* What a namespace's first process reports once everything is there. */
@@ -61,6 +63,7 @@ struct plan {
 };
 
 static pid_t members[MAX_CONTAINERS + 2];
+static bool docker;
 static int nr_members;
 /* This process is one of theirs, and has nothing to clear away. */
 static bool is_member;
@@ -150,9 +153,14 @@ static void make_place(void)
 	make_directory(PLACE "/volumes");
 }
 
+static void name_cgroup(char *path, size_t size, int number)
+{
+	snprintf(path, size, docker ? DOCKER "/%064x" : CGROUPS "/container-%d", number);
+}
+
 static void enter_cgroup(const char *path)
 {
-	char procs[96];
+	char procs[144];
 	int fd;
 
 	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
@@ -165,12 +173,12 @@ static void enter_cgroup(const char *path)
 /* The first process of a container makes its mounts and its other processes. */
 static struct report make_container(const struct plan *plan)
 {
-	char name[64];
+	char cgroup[128], name[64];
 	int has;
 
-	snprintf(name, sizeof(name), CGROUPS "/container-%d", plan->number);
-	make_directory(name);
-	enter_cgroup(name);
+	name_cgroup(cgroup, sizeof(cgroup), plan->number);
+	make_directory(cgroup);
+	enter_cgroup(cgroup);
 	if (unshare(CLONE_NEWCGROUP))
 		fail("unshare(CLONE_NEWCGROUP)");
 	snprintf(name, sizeof(name), "container-%d", plan->number);
@@ -279,27 +287,30 @@ static pid_t start(unsigned long flags, struct report (*make)(const struct plan 
  */
 static void take_down(void)
 {
-	char path[64];
+	char path[128];
 
 	for (int i = 0; i < nr_members; i++)
 		kill(members[i], SIGKILL);
 	while (wait(NULL) > 0 || errno == EINTR)
 		;
 	for (int i = 0; i < nr_members; i++) {
-		snprintf(path, sizeof(path), CGROUPS "/container-%d", i);
+		name_cgroup(path, sizeof(path), i);
 		rmdir(path);
 	}
-	rmdir(CGROUPS);
+	rmdir(docker ? DOCKER : CGROUPS);
 }
 
 int main(int argc, char **argv)
 {
 	bool peers = argc == 7 && !strcmp(argv[6], "peers");
+	const char *cgroups;
 	int containers, processes, mounts, slaves, descriptors;
 	char byte;
 
-	if (argc != 6 && !peers) {
-		fputs("usage: scene CONTAINERS PROCESSES MOUNTS SLAVES DESCRIPTORS [peers]\n", stderr);
+	docker = argc == 7 && !strcmp(argv[6], "docker");
+	cgroups = docker ? DOCKER : CGROUPS;
+	if (argc != 6 && !peers && !docker) {
+		fputs("usage: scene CONTAINERS PROCESSES MOUNTS SLAVES DESCRIPTORS [peers|docker]\n", stderr);
 		return 2;
 	}
 	containers = atoi(argv[1]);
@@ -312,8 +323,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	make_directory(PLACE);
-	if (mkdir(CGROUPS, 0755))
-		fail("mkdir " CGROUPS);
+	if (mkdir(cgroups, 0755))
+		fail("mkdir %s", cgroups);
 	atexit(take_down);
 	for (int i = 0; i < containers; i++) {
 		struct plan plan = {
