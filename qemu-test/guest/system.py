@@ -6,12 +6,14 @@ systemd say. Runs the tests named, or all, as root, once scripts/guest/system-sc
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 

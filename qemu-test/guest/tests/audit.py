@@ -142,7 +142,7 @@ def _of(rows: list[Row], rule: str, name: str) -> Row:
 A7, A6 = ("A7", "medium"), ("A6", "info")
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_plain() -> None:
     """A container with what docker gives has nothing, nor one that shares a pod's namespaces, nor a sandbox inside of one."""
     with _scene() as scene:
@@ -160,7 +160,7 @@ def audit_plain() -> None:
 _SHARED_BY_PODS = {"pid": "pid", "network": "net", "ipc": "ipc", "uts": "uts"}
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_escapes() -> None:
     """A1, A2 and A3: who left a container's mount namespace, and who came in from outside."""
     with _scene() as scene:
@@ -194,7 +194,7 @@ def audit_escapes() -> None:
 _VISITED = {"mount": "mnt", "pid": "pid", "net": "net", "uts": "uts", "ipc": "ipc"}
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_directories_of_host() -> None:
     """A4: the host's / and /etc, by device and directory, whatever they are called; and the socket of a runtime."""
     with _scene() as scene, socket.socket(socket.AF_UNIX) as runtime:
@@ -245,7 +245,7 @@ def _disk(place: str) -> Iterator[str]:
         subprocess.run(["losetup", "--detach", device], check=True)
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_cgroups() -> None:
     """A8: hierarchies of cgroups that are writable, of version 1, or beyond one's own."""
     with tempfile.TemporaryDirectory() as place, _scene() as scene:
@@ -261,7 +261,7 @@ def audit_cgroups() -> None:
             subprocess.run(["umount", place], check=True)
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_privileges() -> None:
     """A6 and A7: capabilities and what of /proc and /sys is open; alone, or with a namespace of the host."""
     with _scene() as scene:
@@ -287,7 +287,7 @@ def audit_privileges() -> None:
         check_equal("open", _of(rows, "A7", "open")["what"], what)
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_users() -> None:
     """A12: a user namespace whose root is the host's, and one beside whose namespaces the initial one's are."""
     with _scene() as scene:
@@ -307,7 +307,7 @@ def _leak(pid: int, directory: str) -> None:
     os.fchdir(fd)
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_roots() -> None:
     """A11: a working directory of the host's, a root that is the host's; and none that is within the container."""
     with _scene() as scene:
@@ -347,7 +347,7 @@ def _trace_within(pid: int) -> None:
     assert child.pid
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_traced() -> None:
     """A13: traced from outside of the pid namespace, and not from inside."""
     with _scene() as scene:
@@ -357,7 +357,7 @@ def audit_traced() -> None:
         check_equal("who", sorted(_of(rows, "A13", "outside")["pids"]), sorted([outside, tracer.pid]))
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_names() -> None:
     """A10: a process of root with the name of a thread of the kernel; a user's, or one that is called otherwise, is none."""
 
@@ -380,7 +380,7 @@ def audit_names() -> None:
         check_equal("found", found, {pid: "high" for pid in bad})
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_hidden() -> None:
     """A9: a process that was taken off the kernel's list, or whose number was taken away."""
     with _scene() as scene:
@@ -394,7 +394,7 @@ def audit_hidden() -> None:
             )
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_stuck() -> None:
     """S1: a pid namespace that dies and does not end, told as such once it has been so for a while; not one that is kept by a name."""
     with tempfile.TemporaryDirectory() as place, _scene() as scene:
@@ -421,7 +421,7 @@ def audit_stuck() -> None:
             subprocess.run(["umount", named], check=True)
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_baseline() -> None:
     """What was accepted is not told again, not even of the same container started anew; what is new is. SARIF has all."""
     with tempfile.TemporaryDirectory() as place, _scene() as scene:
@@ -448,7 +448,7 @@ def audit_baseline() -> None:
         check_equal("rules", [rules[one["ruleIndex"]] for one in results], [one["ruleId"] for one in results])
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def audit_devices() -> None:
     """A5: a block device that the container may have mounted by itself; not one that the host gave it, or a volume."""
     with tempfile.TemporaryDirectory() as place, _disk(place) as device, _scene() as scene:

@@ -178,7 +178,7 @@ def _memory(process: subprocess.Popen[bytes]) -> int:
     raise Failure("it is gone")
 
 
-@test_with(seconds=SECONDS + 3 * _PATIENCE, on="stock uml")
+@test_with(seconds=SECONDS + 3 * _PATIENCE, on="stock")
 def watch_tells_all() -> None:
     """Each container, namespace and mount that lives longer than two intervals is told of as new and as gone, once each."""
     module.ensure_loaded()
@@ -253,7 +253,7 @@ def _entering(goal: str) -> tuple[Specimen, Callable[[], None]]:
     return specimen, go
 
 
-@test_with(on="stock uml")
+@test_with(on="stock")
 def watch_ends() -> None:
     """It ends well by signals, and when nobody reads any more; it tells of what is wrong, for people as well."""
     module.ensure_loaded()
