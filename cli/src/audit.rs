@@ -160,6 +160,8 @@ struct Facts<'a, 't> {
     first_in: HashMap<Inum, usize>,
     /// Of each container, unit and jail the processes that are in its cgroup; only containers have some.
     members: Vec<Vec<usize>>,
+    /// Of each the mount namespaces that belong to it: those of its processes in which one of it was the first.
+    mount_namespaces: Vec<BTreeSet<Inum>>,
 }
 
 impl<'a, 't> Facts<'a, 't> {
@@ -169,16 +171,36 @@ impl<'a, 't> Facts<'a, 't> {
             containers,
             first_in: HashMap::new(),
             members: vec![Vec::new(); containers.list.len()],
+            mount_namespaces: vec![BTreeSet::new(); containers.list.len()],
         };
+        // One process after the other is in the same, mostly.
+        let mut last = None;
         for (index, task) in facts.users() {
-            for (_, inum) in system.differs(task) {
-                facts.first_in.entry(inum).or_insert(index);
+            let own = NsType::ALL.map(|ns_type| task.namespace(ns_type));
+            if last != Some(own) {
+                for (_, inum) in system.differs(task) {
+                    facts.first_in.entry(inum).or_insert(index);
+                }
+                last = Some(own);
             }
             if let Some(at) = containers.member_of(index) {
                 facts.members[at].push(index);
             }
         }
+        for at in 0..facts.members.len() {
+            facts.mount_namespaces[at] = facts.find_mount_namespaces(at);
+        }
         facts
+    }
+
+    fn find_mount_namespaces(&self, container: usize) -> BTreeSet<Inum> {
+        let mut last = None;
+        self.members[container]
+            .iter()
+            .filter_map(|index| self.task(*index).mntns)
+            .filter(|inum| std::mem::replace(&mut last, Some(*inum)) != Some(*inum))
+            .filter(|inum| self.owner(*inum) == Some(container))
+            .collect()
     }
 
     /// All processes of users that have not ended, by where they stand.
@@ -230,20 +252,11 @@ impl<'a, 't> Facts<'a, 't> {
         is_runtime && self.age(task) < YOUNG
     }
 
-    /// The mount namespaces that belong to a container: those of its processes in which one of it was the first.
-    fn mount_namespaces(&self, container: usize) -> BTreeSet<Inum> {
-        self.members[container]
-            .iter()
-            .filter_map(|index| self.task(*index).mntns)
-            .filter(|inum| self.owner(*inum) == Some(container))
-            .collect()
-    }
-
     /// The mounts of a container, with their namespaces, apart from what nobody in it gets at.
     fn mounts_of(&self, container: usize) -> impl Iterator<Item = &'a Mount<'t>> + '_ {
-        self.mount_namespaces(container)
-            .into_iter()
-            .flat_map(|inum| self.system.mounts_of(inum))
+        self.mount_namespaces[container]
+            .iter()
+            .flat_map(|inum| self.system.mounts_of(*inum))
             .filter(|mount| mount.reach() != b"outside")
     }
 

@@ -4,11 +4,11 @@
 //!
 //! What a mount shows is its device and the directory of that device's file system, whatever the way that leads there is called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::identity::{self, Runtime};
 use crate::system::{is_below, tidy, MountPoints};
-use crate::text::{Device, Inum, Mount, NsType};
+use crate::text::{Device, Escaped, Inum, Mount, NsType};
 
 use super::privileges::SYS_ADMIN;
 use super::{is_writable, words, Facts, Findings, Severity, Subject};
@@ -325,6 +325,23 @@ impl Facts<'_, '_> {
     }
 }
 
+/// The cgroups that a container's runtime made for it.
+fn own_cgroups(facts: &Facts<'_, '_>, container: usize) -> BTreeSet<String> {
+    let paths: HashSet<&[u8]> = facts.members[container]
+        .iter()
+        .filter_map(|index| facts.task(*index).cgroup)
+        .map(|cgroup| cgroup.raw())
+        .collect();
+    paths
+        .into_iter()
+        .map(|raw| words(&Escaped::new(raw).bytes()))
+        .map(|path| match identity::directory_of_container(&path) {
+            Some(directory) => directory.to_string(),
+            None => path,
+        })
+        .collect()
+}
+
 /// A8: cgroup hierarchies that can be written to.
 fn cgroups(
     facts: &Facts<'_, '_>,
@@ -333,15 +350,7 @@ fn cgroups(
     read_only: &[(Inum, Vec<u8>)],
     found: &mut Findings,
 ) {
-    let own: Vec<String> = facts.members[container]
-        .iter()
-        .filter_map(|index| facts.task(*index).cgroup)
-        .map(|cgroup| words(&cgroup.bytes()))
-        .map(|path| match identity::directory_of_container(&path) {
-            Some(directory) => directory.to_string(),
-            None => path,
-        })
-        .collect();
+    let mut own: Option<BTreeSet<String>> = None;
     for mount in mounts {
         let point = mount.point.bytes();
         if !is_writable(mount)
@@ -355,6 +364,7 @@ fn cgroups(
             b"cgroup" => format!("a cgroup hierarchy of version 1 is writable at {point}"),
             b"cgroup2" => {
                 let root = mount.root.bytes();
+                let own = own.get_or_insert_with(|| own_cgroups(facts, container));
                 let is_own = own.iter().any(|own| is_below(&root, own.as_bytes()));
                 if is_own {
                     continue;

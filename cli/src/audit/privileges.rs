@@ -155,9 +155,9 @@ fn looks_privileged(
         signs.push("no seccomp filter");
     }
     let mut mounts: Vec<&Mount<'_>> = Vec::new();
-    for inum in facts.mount_namespaces(container) {
-        if facts.is_of_initial_user(inum) {
-            mounts.extend(open_files(facts, inum, &mut signs));
+    for inum in &facts.mount_namespaces[container] {
+        if facts.is_of_initial_user(*inum) {
+            mounts.extend(open_files(facts, *inum, &mut signs));
         }
     }
     if capabilities == 0 && signs.len() < 2 {

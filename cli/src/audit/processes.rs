@@ -81,11 +81,13 @@ fn beside_mounts(facts: &Facts<'_, '_>, found: &mut Findings) {
     // Of each pid namespace the container that it, or the innermost one around it that is a container's, belongs to.
     let mut owners: HashMap<Inum, Option<usize>> = HashMap::new();
     let mut groups = Groups::new();
+    // One process after the other is in the same, mostly, and nothing is wrong with it.
+    let mut good = None;
     for (index, task) in facts.users() {
         let (Some(pidns), Some(mntns)) = (task.pidns, task.mntns) else {
             continue;
         };
-        if facts.is_host(NsType::Pid, Some(pidns)) {
+        if facts.is_host(NsType::Pid, Some(pidns)) || good == Some((pidns, mntns)) {
             continue;
         }
         let owner = *owners
@@ -93,6 +95,7 @@ fn beside_mounts(facts: &Facts<'_, '_>, found: &mut Findings) {
             .or_insert_with(|| owner_of_pid_namespace(facts, pidns));
         let Some(owner) = owner else { continue };
         if !facts.is_host(NsType::Mnt, Some(mntns)) && !is_of_others(facts, task, mntns, owner) {
+            good = Some((pidns, mntns));
             continue;
         }
         let severity = severity(facts, task, Severity::High);
@@ -213,12 +216,20 @@ fn masked(facts: &Facts<'_, '_>, found: &mut Findings) {
         .filter(|task| task.is_kthread())
         .map(|task| task.comm.raw())
         .collect();
-    for (index, task) in facts.users() {
+    let of_root = facts
+        .users()
+        .filter(|(_, task)| task.uid == 0 || task.euid == Some(0));
+    let mut good = None;
+    for (index, task) in of_root {
+        if good == Some(task.comm) {
+            continue;
+        }
         let comm = task.comm.bytes();
         let is_called_so = (comm.starts_with(b"[") && comm.ends_with(b"]"))
             || KERNEL_NAMES.iter().any(|name| comm.starts_with(name))
             || of_kernel.contains(task.comm.raw());
-        if !is_called_so || !(task.uid == 0 || task.euid == Some(0)) {
+        if !is_called_so {
+            good = Some(task.comm);
             continue;
         }
         let parent = facts.system.task(task.ppid);

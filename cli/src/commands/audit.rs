@@ -91,8 +91,13 @@ pub(super) fn run(common: &Common, args: &Audit, out: &mut dyn Write) -> Result<
         None => None,
     };
 
-    let text = read(&session)?;
-    let system = session.picture(&text)?;
+    let text = session.ask(&Query::show("ns,tasks,mounts"))?;
+    let with_threads;
+    let mut system = session.picture(&text)?;
+    if audit::needs_threads(&system) {
+        with_threads = session.ask(&Query::show("ns,tasks,threads,mounts"))?;
+        system = session.picture(&with_threads)?;
+    }
     let containers = session.containers(&system);
     let mut findings = find(&session, &system, &containers);
     if let Some(earlier) = earlier {
@@ -130,16 +135,6 @@ pub(super) fn run(common: &Common, args: &Audit, out: &mut dyn Write) -> Result<
         .iter()
         .any(|one| one.severity >= args.fail_on);
     Ok(if is_bad { FOUND } else { DONE })
-}
-
-/// Reads the text, with threads if a process is traced by one.
-fn read<'s>(session: &'s Session<'_>) -> Result<std::borrow::Cow<'s, [u8]>, Failure> {
-    let text = session.ask(&Query::show("ns,tasks,mounts"))?;
-    let has_all = !audit::needs_threads(&session.picture(&text)?);
-    if has_all {
-        return Ok(text);
-    }
-    session.ask(&Query::show("ns,tasks,threads,mounts"))
 }
 
 fn find(session: &Session<'_>, system: &System<'_>, containers: &Containers) -> Vec<Finding> {
