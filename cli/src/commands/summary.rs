@@ -115,7 +115,7 @@ pub(super) fn run(session: &Session<'_>, out: &mut dyn Write) -> Result<u8, Fail
         }
     };
     tell(hidden, "hidden processes", "ps --hidden");
-    tell(bad, "states that should not be so", "audit");
+    tell(bad, "above info, by the rules of audit", "audit");
     tell(
         dying,
         "pid namespaces that are dying",

@@ -10,7 +10,6 @@ use std::collections::{HashMap, HashSet};
 
 use crate::identity::Containers;
 use crate::source::Query;
-use crate::system::System;
 use crate::text::{Inum, NsType};
 
 use super::super::{Failure, Session};
@@ -45,29 +44,16 @@ struct List {
 pub(super) struct Looks<'a> {
     session: Session<'a>,
     count: u64,
-    /// The first line of the last text, and its records of namespaces and processes.
+    /// The first line of the last text, and its records of namespaces and of processes.
     first_line: Vec<u8>,
-    records: Vec<u8>,
+    namespaces: Vec<u8>,
+    tasks: Vec<u8>,
     /// The threads of the kernel, which a rule wants to know of. They change rarely.
     kthreads: Vec<u8>,
-    /// What is counted of the namespaces.
-    counted: Vec<Counted>,
     lists: HashMap<Inum, List>,
     host: Option<Inum>,
     /// Containers whose names were looked for.
     known: HashSet<String>,
-}
-
-/// What of a namespace tells that something has changed: its id, its number, processes, stamp, whether it dies, and
-/// how many numbers are in use.
-type Counted = (u64, Option<u64>, Option<u64>, Option<bool>, Option<u32>);
-
-fn counted(system: &System<'_>) -> Vec<Counted> {
-    system
-        .namespaces
-        .iter()
-        .map(|one| (one.id, one.tasks, one.event, one.dying, one.pids))
-        .collect()
 }
 
 /// The lines of a text that are of these kinds.
@@ -79,10 +65,6 @@ fn records(text: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         }
     }
     found
-}
-
-fn is_namespace_or_task(line: &[u8]) -> bool {
-    line.starts_with(b"ns ") || line.starts_with(b"task ")
 }
 
 /// Whether two texts say the same of namespaces and processes, apart from what goes up and down all the time and is not told:
@@ -136,16 +118,15 @@ impl<'a> Looks<'a> {
             session,
             count: 0,
             first_line: Vec::new(),
-            records: Vec::new(),
+            namespaces: Vec::new(),
+            tasks: Vec::new(),
             kthreads: records(&text, |line| line.starts_with(b"task ") && is_kthread(line)),
-            counted: Vec::new(),
             lists: HashMap::new(),
             host: None,
             known: HashSet::new(),
         };
         let system = looks.session.picture(&text)?;
         looks.host = system.host(NsType::Mnt);
-        looks.counted = counted(&system);
         let mut lists = by_namespace(&text);
         for one in &system.namespaces {
             if let Some(inum) = one.inum.filter(|_| one.ns_type == NsType::Mnt) {
@@ -172,17 +153,25 @@ impl<'a> Looks<'a> {
     fn keep(&mut self, text: &[u8]) {
         let end = memchr::memchr(b'\n', text).map_or(text.len(), |at| at + 1);
         self.first_line = text[..end].to_vec();
-        self.records = records(text, |line| is_namespace_or_task(line) && !is_kthread(line));
+        self.namespaces = records(text, |line| line.starts_with(b"ns "));
+        self.tasks = records(text, |line| line.starts_with(b"task ") && !is_kthread(line));
+    }
+
+    /// The records of namespaces and processes.
+    fn records(&self) -> Vec<u8> {
+        [&self.namespaces[..], &self.tasks].concat()
     }
 
     /// Looks again. `None`: nothing has changed that is looked at.
     pub(super) fn look(&mut self) -> Result<Option<Step>, Failure> {
         self.count += 1;
         let is_all = self.count % MOUNTS_EVERY == 0;
-        if !is_all && self.count % PROCESSES_EVERY != 0 {
+        // A list that changed while it was read is read again.
+        let owes_nothing = self.lists.values().all(|list| list.event.is_some());
+        if !is_all && owes_nothing && self.count % PROCESSES_EVERY != 0 {
             let text = self.session.ask(&Query::show("ns"))?;
-            let now = counted(&self.session.picture(&text)?);
-            if now == self.counted {
+            let now = records(&text, |line| line.starts_with(b"ns "));
+            if are_alike(&self.namespaces, &now) {
                 return Ok(None);
             }
         }
@@ -191,16 +180,14 @@ impl<'a> Looks<'a> {
             ..Query::show("ns,tasks")
         };
         let text = self.session.ask(&query)?.into_owned();
-        let before = std::mem::take(&mut self.records);
+        let before = self.records();
         let first_line = std::mem::take(&mut self.first_line);
         self.keep(&text);
-        let owes_nothing = self.lists.values().all(|list| list.event.is_some());
-        if !is_all && owes_nothing && are_alike(&before, &self.records) {
+        if !is_all && owes_nothing && are_alike(&before, &self.records()) {
             return Ok(None);
         }
         let (moved, there) = {
             let system = self.session.picture(&text)?;
-            self.counted = counted(&system);
             let lists: HashMap<Inum, (u64, Option<u64>)> = system
                 .namespaces
                 .iter()
@@ -295,7 +282,7 @@ impl<'a> Looks<'a> {
         let of_host = host.and_then(|inum| self.lists.get(&inum));
         let of_host = of_host.map_or(&[][..], |list| &list.text);
         let mut before = [&first_line[..], &records, of_host].concat();
-        let mut after = [&self.first_line[..], &self.records, of_host].concat();
+        let mut after = [&self.first_line[..], &self.records(), of_host].concat();
         for (inum, text) in &replaced {
             before.extend_from_slice(text);
             if let Some(list) = self.lists.get(inum) {
@@ -315,7 +302,7 @@ impl<'a> Looks<'a> {
     /// The same with all mounts, and with the threads of the kernel: what rules look at.
     pub(super) fn whole_pictures(&self, step: &Step) -> [Vec<u8>; 2] {
         let mut before = [&step.records[..], &self.kthreads].concat();
-        let mut after = [&self.first_line[..], &self.records, &self.kthreads].concat();
+        let mut after = [&self.first_line[..], &self.records(), &self.kthreads].concat();
         for (inum, list) in &self.lists {
             after.extend_from_slice(&list.text);
             if !step.replaced.contains_key(inum) {
