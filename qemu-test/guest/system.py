@@ -237,9 +237,36 @@ def system_saved_text() -> None:
         check_equal("containers of a saved text", containers(f"--from={text}", "--root=/"), containers())
 
 
+# What browsers and flatpak make of a user's process: a user namespace, and others in it.
+SANDBOXES = (
+    ["--user", "--map-root-user", "--pid", "--net", "--fork"],
+    ["--user", "--map-root-user", "--mount", "--pid", "--ipc", "--uts", "--cgroup", "--fork", "--mount-proc"],
+)
+
+
+@contextlib.contextmanager
+def sandboxes() -> Iterator[None]:
+    """Sandboxes of a user."""
+    with contextlib.ExitStack() as stack:
+        for options in SANDBOXES:
+            sleeps = ["sh", "-c", "echo x; exec sleep 1000"]
+            command = ["runuser", "-u", "alice", "--", "unshare", "--kill-child", *options, *sleeps]
+            process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+            stack.callback(process.terminate)
+            assert process.stdout
+            check_equal("what the sandbox says", process.stdout.read(1), b"x")
+        yield
+
+
 @test_with(on="system")
 def system_audit() -> None:
-    """Of all of that, audit tells what was started with --privileged, --pid=host and --network=host, and nothing else above info."""
+    """Of all of that, and sandboxes of a user, audit tells what was started with --privileged, --pid=host and --network=host, and
+    nothing else above info."""
+    with sandboxes():
+        _check_audit()
+
+
+def _check_audit() -> None:
     def audit(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([PROGRAM, "audit", *arguments], capture_output=True, encoding="utf-8", check=False)
 
