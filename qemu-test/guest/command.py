@@ -4,17 +4,24 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from typing import Any
 
+import cores
 from runner import Failure
 
 PROGRAM = "nsinspect"
 
 
 def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Runs it: its status, and what it prints."""
-    return subprocess.run([PROGRAM, *arguments], input=stdin, capture_output=True, check=False)
+    """Runs it: its status, and what it prints. A failure if it dies of a signal, with what tells where."""
+    with cores.kept():
+        done = subprocess.run([PROGRAM, *arguments], input=stdin, capture_output=True, check=False)
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise Failure(f"nsinspect {' '.join(arguments)} died of {name}", *cores.take(), *done.stderr.decode().splitlines())
+    return done
 
 
 def rows(command: str, *arguments: str) -> list[dict[str, Any]]:

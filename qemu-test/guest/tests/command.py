@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import re
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import command
 import compare.consistency
+import cores
 import forked
 import module
 import procfs
@@ -474,3 +476,25 @@ def command_harmless() -> None:
         except UnicodeDecodeError as error:
             complaints.append(f"{words}: {error}")
     check(complaints)
+
+
+def _state(pid: int) -> tuple[str, str]:
+    """What a process is called, and its state as ps has it."""
+    status = _status(pid)
+    return status["Name"][0], status["State"][0]
+
+
+@test
+def command_deaths() -> None:
+    """Of a program that dies of a signal the tests tell where it was."""
+    with cores.kept():
+        process = subprocess.Popen([command.PROGRAM, "audit", "--from", "-"], stdin=subprocess.PIPE)
+        comm = command.PROGRAM[:15]
+        forked.wait_until(lambda: _state(process.pid) == (comm, "S"), "it waits for its input")
+        process.send_signal(signal.SIGSEGV)
+        check_equal("status", process.wait(), -signal.SIGSEGV)
+    said = cores.take()
+    for wanted in ("rip=0x", "at the top of its stack: 0x", "that lead into code: 0x"):
+        if not any(wanted in line for line in said):
+            raise Failure(f"nothing says {wanted!r}", *said)
+    check_equal("what is left after that", cores.take(), [])
