@@ -336,7 +336,7 @@ pub struct Diff {
 #[command(
     after_long_help = "It looks again and again, and tells what has changed since the look before. It cannot see what comes and goes between two looks, nor \
     that something changes and changes back; who must see that needs a tracer of events. Changes of processes that leave all namespaces as they are \
-    (credentials, directories, cgroup, one process in place of another) are looked for at every tenth look, or when something else changes; so are, once \
+    (credentials, directories, cgroup, one process in place of another) are looked for at every twentieth look, or when something else changes; so are, once \
     a minute at an interval of one second, options of file systems that were remounted from elsewhere.\n\n\
     The time of an event is that of the look which saw it, in seconds since boot, as in dmesg.\n\n\
     SIGINT, SIGTERM and SIGHUP end it; so does the end of whoever reads its output. When a log is rotated, end it and start it anew. Exit status: 0."

@@ -14,9 +14,9 @@ use crate::text::{Inum, NsType};
 
 use super::super::{Failure, Session};
 
-/// At every so manieth look processes are asked for, whatever the namespaces say.
-const PROCESSES_EVERY: u64 = 10;
-/// At every so manieth look all mounts are.
+/// One look of so many asks for the processes, whatever the namespaces say.
+const PROCESSES_EVERY: u64 = 20;
+/// One of so many asks for all mounts.
 const MOUNTS_EVERY: u64 = 60;
 /// The mounts of more namespaces than that are asked for at once.
 const MOST_SINGLE: usize = 8;
