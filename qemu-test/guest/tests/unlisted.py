@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import compare.tasks
+import forked
 import module
 import procfs
 import syscalls
@@ -40,10 +41,17 @@ def hidden(pid: int, number: int = 0) -> Iterator[None]:
         syscalls.delete_module(_HIDER)
 
 
+def _is_asleep(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat").read_bytes()
+    return stat.rpartition(b")")[2].split()[0] == b"S"
+
+
 @contextlib.contextmanager
 def _process() -> Iterator[Specimen]:
     specimen = zoo.spawn(lambda: processes.start_threads(2))
     try:
+        # Once it has reported, it goes to sleep for good. Its state is compared as well.
+        forked.wait_until(lambda: _is_asleep(specimen.pid), "the process is asleep")
         yield specimen
     finally:
         zoo.end(specimen)
