@@ -95,19 +95,29 @@ class Runs(unittest.TestCase):
         self.assertEqual(done.stdout.splitlines()[-1], "1 passed, 1 failed, 0 skipped")
 
     def test_beside(self) -> None:
-        guest = "echo ok 1 - $KERNEL: header; echo it is $KERNEL >&2; [[ $KERNEL != uml ]]"
-        done = run(guest, "header", KERNEL="a uml b")
-        places = [done.stdout.index(f" - {kernel}: header\n") for kernel in ("a", "b", "uml")]
+        guest = "echo ok 1 - $KERNEL: header; echo it is $KERNEL >&2; [[ $KERNEL != c ]]"
+        done = run(guest, "header", KERNEL="a b c d e f")
+        places = [done.stdout.index(f" - {kernel}: header\n") for kernel in ("a", "b", "d", "f", "c", "e")]
         self.assertEqual(places, sorted(places))
-        self.assertIn("# it is uml\n", done.stdout)
-        self.assertRegex(done.stdout, r"# uml: \d s, beside the others\n")
-        self.assertEqual(done.stdout.splitlines()[-1], "3 passed, 1 failed, 0 skipped")
+        self.assertIn("# it is c\n", done.stdout)
+        self.assertRegex(done.stdout, r"# c: no test failed, but the guest's exit status is 1\n")
+        self.assertRegex(done.stdout, r"# c: \d s, beside the others\n")
+        self.assertEqual(done.stdout.splitlines()[-1], "6 passed, 1 failed, 0 skipped")
         self.assertEqual(done.returncode, 1)
 
     def test_beside_says_nothing(self) -> None:
-        done = run("[[ $KERNEL == uml ]] || echo ok 1 - $KERNEL: header", "header", KERNEL="uml a")
-        self.assertIn("not ok 2 - uml: header (the guest did not report", done.stdout)
-        self.assertEqual(done.stdout.splitlines()[-1], "1 passed, 1 failed, 0 skipped")
+        done = run("[[ $KERNEL == c ]] || echo ok 1 - $KERNEL: header; exit 3", "header", KERNEL="a b c")
+        self.assertIn("not ok 3 - c: header (the guest did not report, exit status 3)", done.stdout)
+
+    def test_two_lanes(self) -> None:
+        # Each guest says that it is there, and passes once the other of its two is.
+        guest = (
+            "declare -A other=([a]=a [b]=c [c]=b); touch ${0%/*}/$KERNEL; "
+            "timeout 20 bash -c 'until [[ -e $0 ]]; do sleep 0.1; done' ${0%/*}/${other[$KERNEL]} && "
+            "echo ok 1 - $KERNEL: header"
+        )
+        done = run(guest, "header", KERNEL="a b c")
+        self.assertEqual(done.stdout.splitlines()[-1], "3 passed, 0 failed, 0 skipped")
 
     def test_system(self) -> None:
         guest = "for name in ${1#*.py}; do echo ok 1 - $KERNEL $SYSTEM: $name; done"
@@ -123,7 +133,7 @@ class Runs(unittest.TestCase):
             fifo = vm.parent / "fifo"
             os.mkfifo(fifo)
             with subprocess.Popen(
-                [RUN, "header"], env=environment_of(vm, KERNEL="a b uml"), stdout=subprocess.DEVNULL
+                [RUN, "header"], env=environment_of(vm, KERNEL="a b c"), stdout=subprocess.DEVNULL
             ) as script:
                 with fifo.open(encoding="ascii") as told:
                     self.assertEqual([told.readline(), told.readline()], ["up\n", "up\n"])

@@ -98,7 +98,7 @@ DEEP = 1_100
 INHABITED = 200
 
 
-@test_with(seconds=300)
+@test_with(seconds=300, on="stock stock-7.2")
 def bounds_cgroups() -> None:
     """Of 200 cgroups up to 1,100 levels deep each has its path, and a read takes no longer for each byte."""
     module.ensure_loaded()

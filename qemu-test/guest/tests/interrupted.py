@@ -191,7 +191,7 @@ def _kill_fellow(long: _Long, moment: float) -> None:
 
 # Not on the debug kernel: there it takes as long to end a process as to read all that there is time to make.
 # The texts are as long as it takes to read them for a while, and are looked through.
-@test_with(seconds=300, on="stock stock-7.2 rt cloud uml")
+@test_with(seconds=300, on="stock stock-7.2 rt cloud")
 def killed_readers() -> None:
     """A reader killed in a long read, of one thread or two, is gone at once; others get the whole text."""
     with aftermath.checked() as (_, complaints), _long_reads() as long:

@@ -288,7 +288,7 @@ def _check_parts(chance: random.Random, size: int) -> None:
 
 
 # Not on the debug kernel, where it takes many minutes.
-@test_with(on="stock stock-7.2 rt cloud uml")
+@test_with(on="stock uml")
 def bytes_anywhere() -> None:
     """A long text of long records has the same bytes wherever one begins to read, in whatever way."""
     module.ensure_loaded()

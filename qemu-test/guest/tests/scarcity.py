@@ -279,7 +279,7 @@ def _attempt() -> tuple[int, int]:
     return size, 0
 
 
-@test_with(on="stock stock-7.2 rt cloud uml")
+@test_with(on="stock stock-7.2")
 def scarce_machine() -> None:
     """A reader on a machine that has too little memory left gets ENOMEM, and nobody is killed."""
     with (
