@@ -15,6 +15,10 @@ made-kdir := $(firstword $(shell for tree in $(made-kdirs); do \
 	[ "$$(cat "$$tree/uts-version" 2>/dev/null)" != "$$(uname -v)" ] || echo "$$tree"; done))
 KDIR ?= $(if $(wildcard $(system-kdir)/rust/libkernel.rmeta),$(system-kdir),$(or $(made-kdir),$(system-kdir)))
 
+# Where the tree was built, if that is not where its source is: make KDIR=source O=output.
+output := $(or $(O),$(KBUILD_OUTPUT))
+objtree = $(or $(if $(output),$(abspath $(output))),$(KDIR))
+
 # Where there is a choice of wrong ones alone.
 wrong-kdirs := $(if $(filter file,$(origin KDIR)),$(if $(filter $(system-kdir),$(KDIR)),$(if \
 	$(wildcard $(system-kdir)/rust/libkernel.rmeta),,$(wildcard $(made-kdirs)))))
@@ -29,20 +33,40 @@ DESTDIR ?=
 prefix = $(DESTDIR)$(PREFIX)
 
 .DEFAULT_GOAL := modules
-.PHONY: modules modules_install cli install clean help check-kdir
+.PHONY: modules modules_install cli install clean help check-kdir check-sign
 
 # The compiler that the tree was made with, where it is installed and no other is asked for: Kbuild
 # warns about any other.
-tree-cc = $(shell sed -n 's/^CONFIG_CC_VERSION_TEXT="*\([^ "]*\).*/\1/p' '$(KDIR)/include/config/auto.conf' 2>/dev/null)
-kbuild-cc = $(if $(filter default,$(origin CC)),$(if $(shell command -v $(tree-cc) 2>/dev/null),CC=$(tree-cc)))
+tree-cc = $(shell sed -n 's/^CONFIG_CC_VERSION_TEXT="*\([^ "]*\).*/\1/p' '$(objtree)/include/config/auto.conf' 2>/dev/null)
+kbuild-cc = $(if $(LLVM),,$(if $(filter default,$(origin CC)),$(if $(shell command -v $(tree-cc) 2>/dev/null),CC=$(tree-cc))))
 
-kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) $(if $(MO),MO=$(abspath $(MO))) $(kbuild-cc)
+kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR) $(if $(output),O=$(abspath $(output))) $(if $(MO),MO=$(abspath $(MO))) $(kbuild-cc)
 
-modules: check-kdir ## build nsinspect.ko for the kernel in KDIR (default: the running one)
+# What the module is signed with, by the tree's own program: SIGN_KEY is a file or a pkcs11: URI, SIGN_CERT the
+# certificate.
+module = $(or $(MO),.)/nsinspect.ko
+sign-hash = $(shell sed -n 's/^CONFIG_MODULE_SIG_HASH="*\([^"]*\)"*$$/\1/p' '$(objtree)/include/config/auto.conf')
+sign = $(objtree)/scripts/sign-file $(or $(sign-hash),sha256) '$(SIGN_KEY)' '$(SIGN_CERT)' '$(module)'
+
+# With a key the module is linked anew, for a signature is appended to it.
+modules: check-kdir check-sign ## build nsinspect.ko for the kernel in KDIR (default: the running one), sign it [SIGN_KEY= SIGN_CERT=]
+	$(if $(SIGN_KEY),@rm -f '$(module)')
 	+$(kbuild) modules
+	$(if $(SIGN_KEY),$(sign))
 
-modules_install: check-kdir ## install nsinspect.ko below /lib/modules, for modprobe
+# Kbuild leaves depmod out where the tree has no System.map, and then modprobe does not find the module.
+modules_install: check-kdir ## install nsinspect.ko below /lib/modules, for modprobe [INSTALL_MOD_PATH=]
 	+$(kbuild) modules_install
+	@test -e '$(objtree)/System.map' || \
+		depmod $(if $(INSTALL_MOD_PATH),-b '$(INSTALL_MOD_PATH)') "$$(cat '$(objtree)/include/config/kernel.release')"
+
+check-sign:
+	@test -z '$(SIGN_KEY)$(SIGN_CERT)' || { test -n '$(SIGN_KEY)' && test -n '$(SIGN_CERT)'; } || { \
+		echo 'nsinspect: a signature takes both SIGN_KEY= and SIGN_CERT=' >&2; \
+		exit 1; }
+	@test -z '$(SIGN_KEY)' || test -x '$(objtree)/scripts/sign-file' || { \
+		echo 'nsinspect: $(objtree) has no scripts/sign-file to sign with' >&2; \
+		exit 1; }
 
 # Built by this machine's cargo, which may be the user's own; where there is none, by Debian's, as root.
 cli: ## build the command nsinspect, with its man pages and completions, say where it is
@@ -67,9 +91,8 @@ clean: ## remove what a build in the tree has made
 	$(if $(wildcard $(KDIR)/Makefile),+$(kbuild) clean)
 	rm -rf src/sys/generated '$(built-cli)'
 
-# What a tree needs, each with the cure. Debian's header packages have the first two, and not the
-# third: `make kdir` makes a tree that has. If it did, but for other versions of the release, none of
-# these is taken.
+# What a tree needs, each with the cure, is in scripts/check-kdir. If `make kdir` has made trees of the release that runs,
+# but for other versions of it, none of these is taken.
 check-kdir:
 	@test -z '$(wrong-kdirs)' || { \
 		echo "nsinspect: the trees of $(release) are of other versions than the one that runs, $$(uname -v):" >&2; \
@@ -78,25 +101,12 @@ check-kdir:
 		done; \
 		echo 'nsinspect: make kdir makes the tree of that version; KDIR= takes the one that you name' >&2; \
 		exit 1; }
-	@test -e '$(KDIR)/Makefile' || { \
-		echo 'nsinspect: no kernel tree at KDIR=$(KDIR)' >&2; \
-		echo 'nsinspect: on Debian: apt install linux-headers-$$(uname -r); or set KDIR' >&2; \
-		exit 1; }
-	@grep -qs '^CONFIG_RUST=y' '$(KDIR)/include/config/auto.conf' '$(KDIR)/.config' || { \
-		echo 'nsinspect: the kernel of $(KDIR) is built without CONFIG_RUST=y' >&2; \
-		echo 'nsinspect: Debian has it from 7.2 on; Debian 13 has such kernels in trixie-backports' >&2; \
-		exit 1; }
-	@test -e '$(KDIR)/rust/libkernel.rmeta' || { \
-		echo 'nsinspect: $(KDIR) lacks the Rust metadata (rust/libkernel.rmeta)' >&2; \
-		echo 'nsinspect: Debian does not package it. This makes a tree that has it, and says where:' >&2; \
-		echo "nsinspect:     make kdir RELEASE=$$(sed -n 's/^#define UTS_RELEASE "\(.*\)"/\1/p' \
-			'$(KDIR)/include/generated/utsrelease.h' 2>/dev/null || uname -r)" >&2; \
-		exit 1; }
+	@ARCH='$(ARCH)' RUSTC='$(RUSTC)' scripts/check-kdir '$(KDIR)' '$(objtree)'
 
 -include Makefile.tools
 
 help: ## show this
 	@echo 'Targets:'
 	@sed -n 's/^\([a-z_-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@echo 'Variables of modules, modules_install: KDIR, MO (directory for the output), W, C, V as in Kbuild'
+	@echo 'Variables of modules, modules_install: KDIR, O (where it was built), MO (where the output goes), LLVM, W, C, V as in Kbuild'
 	@echo 'Variables of install: PREFIX, DESTDIR (what goes before it, for packages)'

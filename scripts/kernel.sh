@@ -249,8 +249,8 @@ prepare_tree() {
     rm -r ../headers
 }
 
-# The proof that the tree matches: Debian's kernel and the tree export the same Rust symbols,
-# whose mangled names hold hashes of the compiler and of what was compiled.
+# A check that the tree matches: Debian's kernel and the tree export the same Rust symbols, whose mangled names hold a
+# hash of the crate's name and of the compiler. What makes it match is the same source, configuration and compiler.
 compare_symbols() {
     local debian ours missing extra
     cd /kernel/tree

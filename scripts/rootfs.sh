@@ -12,10 +12,14 @@ ROOTFS_PACKAGES=(
     xz-utils zstd
     # to build the command
     cargo librust-anstyle-dev librust-clap-complete-dev librust-clap-dev librust-clap-mangen-dev
-    librust-libc-dev librust-memchr-dev librust-serde-dev librust-serde-json-dev
+    librust-itoa-dev librust-libc-dev librust-memchr-dev librust-serde-dev librust-serde-json-dev
     librust-terminal-size-dev librust-unicode-width-dev
     # to check sources
     librust-proptest-dev pyflakes3 shellcheck
+    # to build packages
+    build-essential debhelper dh-dkms lintian
+    # to boot with Secure Boot
+    ovmf python3-virt-firmware
     # to run virtual machines
     qemu-system-x86 virtiofsd virtme-ng
     # for the programs in them

@@ -8,6 +8,7 @@
 
 mod bindings;
 mod internal_mount;
+mod modinfo;
 
 pub(crate) mod access;
 pub(crate) mod btf;

@@ -2,12 +2,34 @@
 
 //! What can be typed: commands and their options. Help, man pages and completions come from here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, fs};
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::audit::{Severity, RULES};
+use crate::text;
+
+/// Reads the arguments of this process. Ends it with a message, and clap's status, where they make no sense, or where they ask
+/// for help or the version.
+pub fn parse() -> Args {
+    let mut command = Args::command();
+    if env::args_os().any(|argument| argument == "--version" || argument == "-V") {
+        command = command.version(&*versions(Path::new("/sys/module/nsinspect")).leak());
+    }
+    Args::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+}
+
+/// The versions of this command, of the module that is loaded, and of the text's format, a line each.
+fn versions(module: &Path) -> String {
+    let loaded = match fs::read_to_string(module.join("version")) {
+        Ok(version) => version.trim().to_string(),
+        Err(_) if module.exists() => "loaded, too old to tell its version".to_string(),
+        Err(_) => "not loaded".to_string(),
+    };
+    format!("{}\nmodule {loaded}\nformat {}", env!("CARGO_PKG_VERSION"), text::FORMAT)
+}
 
 /// Shows how processes, namespaces and mounts of this machine hang together.
 #[derive(Debug, Parser)]

@@ -5,12 +5,11 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-use nsinspect::args::Args;
+use nsinspect::args;
 use nsinspect::commands::{self, Failure};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = args::parse();
     let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
     let result = commands::run(&args, &mut out).and_then(|status| {
         out.flush()?;

@@ -103,7 +103,7 @@ fn no_file() -> Error {
     }
     Error::new(
         format!("the module nsinspect is not installed for the kernel {release}"),
-        format!("build it and load it, see \"Install it\" in its README; {TRY}"),
+        format!("install the package nsinspect-dkms, or build it, see docs/install.md; {TRY}"),
     )
 }
 
@@ -120,6 +120,12 @@ fn has_module(directory: &Path) -> bool {
             .iter()
             .any(|name| directory.join(place).join(name).exists())
         })
+}
+
+/// Whether the kernel takes signed modules alone, as it does where UEFI has Secure Boot on.
+fn is_locked_down() -> bool {
+    fs::read_to_string("/sys/kernel/security/lockdown")
+        .is_ok_and(|modes| !modes.is_empty() && !modes.contains("[none]"))
 }
 
 /// Loads the module with modprobe.
@@ -151,14 +157,17 @@ pub(super) fn load() -> Result<(), Error> {
         .unwrap_or("it does not say why")
         .to_string();
     Err(
-        if said.contains("Key was rejected") || said.contains("Required key not available") {
+        if said.contains("Key was rejected")
+            || said.contains("Required key not available")
+            || (said.contains("Operation not permitted") && is_locked_down())
+        {
             Error::new(
             "Secure Boot refuses the module: it is not signed with a key that this machine trusts",
-            "sign nsinspect.ko, and enrol the key: mokutil --import",
+            "sign it, and enrol the key: see \"Secure Boot\" in docs/install.md",
         )
         } else if said.contains("Operation not permitted") {
             Error::new(
-                "only root may load a module, and none may where the kernel is locked down",
+                "only root may load a module",
                 "run it with sudo; see \"dmesg\"",
             )
         } else if said.contains("not found") {
