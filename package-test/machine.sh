@@ -19,7 +19,7 @@ FLAVOURS=("6.12 cloud" "7.2 cloud" "7.3 ")
 #   MACHINE    the root of the machine, mounted
 #   OLD A B NEW   the kernels' releases: without Rust, the last but one and the last of 7.2, the last of 7.3
 #   VERSION_A VERSION_B VERSION_NEW   the versions of their packages
-#   OURS       our packages: nsinspect, nsinspect-dkms, in the machine; MODULES, nsinspect-modules-NEW
+# The packages that are tested are in WORK/ours, and nsinspect-modules-NEW is MODULES.
 prepare_machine() {
     local environment key
     environment=$("$PROJECT/scripts/setup" --quiet --env)
@@ -34,11 +34,10 @@ prepare_machine() {
     on_exit clean_up
     export BASE WORK ROOTFS
     use_machine
-    mkdir "$WORK/ours"
+    mkdir -p "$WORK/ours"
     note 'building the packages'
-    "$PROJECT/scripts/deb" --lint >"$WORK/built"
-    "$PROJECT/scripts/deb" --modules "$NEW" >>"$WORK/built"
-    xargs -d '\n' cp --target-directory "$WORK/ours" <"$WORK/built"
+    "$PROJECT/scripts/deb" --into "$WORK/ours" --lint >/dev/null
+    "$PROJECT/scripts/deb" --into "$WORK/ours" --modules "$NEW" >/dev/null
     index "$WORK/ours"
     new_machine
 }
@@ -48,6 +47,7 @@ use_machine() {
     MACHINE=$WORK/machine
     # shellcheck source=/dev/null
     source "$BASE/kernels"
+    MODULES=$(echo "$WORK/ours/nsinspect-modules-$NEW"_*.deb)
 }
 
 SUITE_OF_MACHINE=trixie

@@ -24,25 +24,36 @@ begin end
 poweroff -f
 '
 
-# Two keys, of which the firmware gets one; the module in three states; what the machine boots.
+# Two keys, ours and a foreign one.
+make_keys() {
+    # shellcheck disable=SC2016  # for the other bash
+    detached in_rootfs "$1:/build:rw" -- bash -euo pipefail -c '
+        cd /build
+        for key in ours foreign; do
+            openssl req -new -x509 -newkey rsa:2048 -nodes -days 36500 -sha256 -subj "/CN=nsinspect test, $key" \
+                -addext extendedKeyUsage=codeSigning -keyout $key.key -out $key.pem 2>/dev/null
+        done'
+}
+
+# module_of PACKAGE: the module in it.
+module_of() { dpkg-deb --fsys-tarfile "$1" | tar --extract --to-stdout "./usr/lib/modules/$NEW/updates/nsinspect.ko"; }
+
+# The firmware gets one of the keys; the module in three states; what the machine boots.
 prepare_secure_boot() {
     local dir=$1
     mkdir -p "$dir/tree/"{bin,dev,proc,sys,modules,lib64,usr/lib,lib/x86_64-linux-gnu,"lib/modules/$NEW/updates"}
     printf '%s' "$GUEST_INIT" >"$dir/tree/init"
     chmod 0755 "$dir/tree/init"
-    dpkg-deb --fsys-tarfile "$(grep -- nsinspect-modules "$WORK/built")" |
-        tar --extract --to-stdout "./usr/lib/modules/$NEW/updates/nsinspect.ko" >"$dir/tree/modules/unsigned.ko"
+    make_keys "$dir"
+    module_of "$MODULES" >"$dir/tree/modules/unsigned.ko"
+    mkdir "$dir/signed"
+    module_of "$(SIGN_KEY=$dir/ours.key SIGN_CERT=$dir/ours.pem "$PROJECT/scripts/deb" --into "$dir/signed" --modules "$NEW")" \
+        >"$dir/tree/modules/signed.ko"
     cp "$("$PROJECT/scripts/cli" --program)/nsinspect" "$dir/tree/bin"
     # shellcheck disable=SC2016  # for the other bash
     detached in_rootfs "$KERNEL_DIR:/kernel" "$dir:/build:rw" "$HERE:/nsinspect" -- bash -euo pipefail -c '
         cd /build
-        for key in ours foreign; do
-            openssl req -new -x509 -newkey rsa:2048 -nodes -days 36500 -sha256 -subj "/CN=nsinspect test, $key" \
-                -addext extendedKeyUsage=codeSigning -keyout $key.key -out $key.pem 2>/dev/null
-        done
-        sign=/kernel/tree/scripts/sign-file
-        $sign sha256 ours.key ours.pem tree/modules/unsigned.ko tree/modules/signed.ko
-        $sign sha256 foreign.key foreign.pem tree/modules/unsigned.ko tree/modules/foreign.ko
+        /kernel/tree/scripts/sign-file sha256 foreign.key foreign.pem tree/modules/unsigned.ko tree/modules/foreign.ko
         python3 /nsinspect/signer.py /kernel/modules/vmlinuz | openssl pkcs7 -inform DER -print_certs -out debian.pem
         uuid=$(cat /proc/sys/kernel/random/uuid)
         virt-fw-vars --input /usr/share/OVMF/OVMF_VARS_4M.fd --output vars.fd --enroll-cert ours.pem --no-microsoft \

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016,SC2034  # for other shells; run uses STEPS
 #
 # The steps: what happens to the packages on one machine, from the first installation to the last
 # removal, and what must hold after each. Sourced by run.
@@ -32,14 +32,16 @@ state_is() {
     holds 'what dkms has installed' "$(lines "$@")" \
         "$(in_machine dkms status nsinspect | sed -n 's/^[^,]*, \(.*\), x86_64: installed$/\1/p' | sort)"
     holds 'modules' "$(lines "$@")" "$(modules)"
-    holds 'trees' "$(lines "$@")" "$(cd "$MACHINE$STATE" 2>/dev/null && find . -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort)"
-    holds 'what dkms has begun' '' "$(find "$MACHINE/var/lib/dkms/nsinspect" -name build 2>/dev/null)"
+    holds 'trees' "$(lines "$@")" "$(trees)"
     local release
     for release; do
         holds "modinfo of $release" "0.1.0 $release SMP" \
             "$(in_machine modinfo -k "$release" -F version nsinspect) $(in_machine modinfo -k "$release" -F vermagic nsinspect | cut -d' ' -f1,2)"
     done
 }
+
+# The kernels that there is something made for.
+trees() { ! [[ -d $MACHINE$STATE ]] || find "$MACHINE$STATE" -mindepth 1 -maxdepth 1 -type d -printf '%f\n' | sort; }
 
 # The kernels that have a file of the module.
 modules() { (cd "$MACHINE/usr/lib/modules" && find . -name 'nsinspect.ko*' | cut -d/ -f2 | sort); }
@@ -182,9 +184,10 @@ step_interrupted() {
 step_disk_fills() {
     local said filler
     (
-        until [[ -d $MACHINE$STATE/$NEW.new/output ]]; do sleep 0.1; done
+        deadline=$((SECONDS + 300))
+        until [[ -d $MACHINE$STATE/$NEW.new/output ]] || ((SECONDS > deadline)); do sleep 0.1; done
         fallocate --length "$(($(df --output=avail -k "$MACHINE$STATE" | tail -n 1) - 20000))K" "$MACHINE$STATE/filler"
-        while [[ -e $MACHINE$STATE/$NEW.new ]]; do sleep 0.1; done
+        while [[ -e $MACHINE$STATE/$NEW.new ]] && ((SECONDS <= deadline)); do sleep 0.1; done
         rm -f "$MACHINE$STATE/filler"
     ) &
     filler=$!
@@ -241,11 +244,11 @@ step_fleet_boots() {
 
 # The package of the finished module, built from a checkout elsewhere, with its own output.
 step_same_twice() {
-    local first second
-    git clone -q "$PROJECT" "$WORK/elsewhere"
-    (cd "$PROJECT" && git -c safe.directory='*' ls-files --cached --others --exclude-standard -z | xargs -0 -I{} cp --parents {} "$WORK/elsewhere")
-    second=$("$WORK/elsewhere/scripts/deb" --modules "$NEW")
-    first=$(grep -- nsinspect-modules "$WORK/built")
-    cmp "$first" "$second"
-    rm -rf "$WORK/elsewhere"
+    mkdir "$WORK/again"
+    git -c safe.directory='*' clone -q "$PROJECT" "$WORK/elsewhere"
+    git -c safe.directory='*' -C "$PROJECT" ls-files --cached --others --exclude-standard -z |
+        (cd "$PROJECT" && xargs -0 cp --parents --target-directory "$WORK/elsewhere")
+    "$WORK/elsewhere/scripts/deb" --into "$WORK/again" --modules "$NEW"
+    cmp "$MODULES" "$WORK/again/${MODULES##*/}"
+    rm -rf "$WORK"/{elsewhere,again}
 }

@@ -28,7 +28,11 @@ fn versions(module: &Path) -> String {
         Err(_) if module.exists() => "loaded, too old to tell its version".to_string(),
         Err(_) => "not loaded".to_string(),
     };
-    format!("{}\nmodule {loaded}\nformat {}", env!("CARGO_PKG_VERSION"), text::FORMAT)
+    format!(
+        "{}\nmodule {loaded}\nformat {}",
+        env!("CARGO_PKG_VERSION"),
+        text::FORMAT
+    )
 }
 
 /// Shows how processes, namespaces and mounts of this machine hang together.

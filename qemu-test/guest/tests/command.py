@@ -458,6 +458,19 @@ def command_errors() -> None:
 
 
 @test
+def command_versions() -> None:
+    """`--version` tells those of the command, of the module that is loaded, as modinfo does, and of the format."""
+    module.ensure_loaded()
+    built = subprocess.run(["modinfo", "-F", "version", os.environ["NSINSPECT_KO"]], capture_output=True, text=True, check=True).stdout
+    first = module.read_text().split(b"\n", 1)[0].split()
+    lines = command.run("--version").stdout.decode().splitlines()
+    check_equal("versions", lines[1:], [f"module {built.strip()}", f"format {first[1].decode()}"])
+    check_equal("of the command and of the module", lines[0], f"nsinspect {built.strip()}")
+    module.unload()
+    check_equal("without the module", command.run("-V").stdout.decode().splitlines()[1], "module not loaded")
+
+
+@test
 def command_harmless() -> None:
     """Names with escape sequences never reach a terminal raw, in no command and no form."""
     module.ensure_loaded()
