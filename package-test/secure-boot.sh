@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# A virtual machine with UEFI Secure Boot: its firmware trusts the key that Debian signs kernels with, and one of
-# ours, and nothing else. The kernel is Debian's own. Sourced by run.
+# A virtual machine with UEFI Secure Boot, as Debian's are: the firmware trusts Microsoft's key, which has signed shim, which trusts
+# Debian's key, which has signed the kernel; and shim tells the kernel of the keys that the machine's owner has
+# enrolled, of which one is ours. Sourced by run.
 
 # What runs in it, as the first process.
 # shellcheck disable=SC2016  # for the other shell
@@ -13,7 +14,7 @@ mount -t sysfs sysfs /sys
 mount -t securityfs securityfs /sys/kernel/security
 mount -t devtmpfs dev /dev
 exec >/dev/ttyS0 2>&1
-begin() { echo "== $1"; }
+begin() { echo; echo "== $1"; }
 begin lockdown; cat /sys/kernel/security/lockdown
 for which in unsigned foreign signed; do
     cp /modules/$which.ko "/lib/modules/$(uname -r)/updates/nsinspect.ko"
@@ -24,12 +25,12 @@ begin end
 poweroff -f
 '
 
-# Two keys, ours and a foreign one.
+# Three keys: ours, a foreign one, and that of the machine's owner, which the firmware wants.
 make_keys() {
     # shellcheck disable=SC2016  # for the other bash
     detached in_rootfs "$1:/build:rw" -- bash -euo pipefail -c '
         cd /build
-        for key in ours foreign; do
+        for key in ours foreign owner; do
             openssl req -new -x509 -newkey rsa:2048 -nodes -days 36500 -sha256 -subj "/CN=nsinspect test, $key" \
                 -addext extendedKeyUsage=codeSigning -keyout $key.key -out $key.pem 2>/dev/null
         done'
@@ -38,26 +39,25 @@ make_keys() {
 # module_of PACKAGE: the module in it.
 module_of() { dpkg-deb --fsys-tarfile "$1" | tar --extract --to-stdout "./usr/lib/modules/$NEW/updates/nsinspect.ko"; }
 
-# The firmware gets one of the keys; the module in three states; what the machine boots.
+# One of the keys is enrolled; the module in three states; what the machine boots.
 prepare_secure_boot() {
     local dir=$1
     mkdir -p "$dir/tree/"{bin,dev,proc,sys,modules,lib64,usr/lib,lib/x86_64-linux-gnu,"lib/modules/$NEW/updates"}
     printf '%s' "$GUEST_INIT" >"$dir/tree/init"
     chmod 0755 "$dir/tree/init"
     make_keys "$dir"
+    dpkg-deb --extract "$BASE"/repository/shim-signed_*.deb "$dir/shim"
     module_of "$MODULES" >"$dir/tree/modules/unsigned.ko"
     mkdir "$dir/signed"
     module_of "$(SIGN_KEY=$dir/ours.key SIGN_CERT=$dir/ours.pem "$PROJECT/scripts/deb" --into "$dir/signed" --modules "$NEW")" \
         >"$dir/tree/modules/signed.ko"
     cp "$("$PROJECT/scripts/cli" --program)/nsinspect" "$dir/tree/bin"
     # shellcheck disable=SC2016  # for the other bash
-    detached in_rootfs "$KERNEL_DIR:/kernel" "$dir:/build:rw" "$HERE:/nsinspect" -- bash -euo pipefail -c '
+    detached in_rootfs "$KERNEL_DIR:/kernel" "$dir:/build:rw" -- bash -euo pipefail -c '
         cd /build
         /kernel/tree/scripts/sign-file sha256 foreign.key foreign.pem tree/modules/unsigned.ko tree/modules/foreign.ko
-        python3 /nsinspect/signer.py /kernel/modules/vmlinuz | openssl pkcs7 -inform DER -print_certs -out debian.pem
-        uuid=$(cat /proc/sys/kernel/random/uuid)
-        virt-fw-vars --input /usr/share/OVMF/OVMF_VARS_4M.fd --output vars.fd --enroll-cert ours.pem --no-microsoft \
-            --add-db "$uuid" debian.pem --secure-boot >log 2>&1
+        virt-fw-vars --input /usr/share/OVMF/OVMF_VARS_4M.fd --output vars.fd --enroll-cert owner.pem \
+            --add-mok "$(cat /proc/sys/kernel/random/uuid)" ours.pem --secure-boot >log 2>&1
         cp /usr/bin/busybox /usr/bin/kmod tree/bin
         for program in sh mount cat cp echo uname poweroff; do ln -s busybox tree/bin/$program; done
         ln -s kmod tree/bin/modprobe
@@ -74,7 +74,7 @@ run_secure_boot() {
         -global driver=cfi.pflash01,property=secure,value=on \
         -drive if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd \
         -drive if=pflash,format=raw,unit=1,file=/build/vars.fd \
-        -kernel /kernel/modules/vmlinuz -initrd /build/initrd -append 'console=ttyS0 panic=-1 loglevel=4'
+        -shim /build/shim/usr/lib/shim/shimx64.efi.signed -kernel /kernel/modules/vmlinuz -initrd /build/initrd -append 'console=ttyS0 panic=-1 loglevel=4'
 }
 
 # part NAME: what the guest said in that part.
