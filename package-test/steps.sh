@@ -124,12 +124,14 @@ until_building() {
 
 # The power fails while dpkg processes what the source's arrival has triggered: nothing can be tidied up.
 step_killed() {
-    local pid status=0
+    local pid first status=0
     apt install linux-source-7.3 &
     pid=$!
     until_building
-    # All of the machine ends with its first process, and that with this one.
-    pkill -KILL --parent "$pid" unshare
+    # All of the machine ends with its first process, and that is gone once all others are.
+    first=$(pgrep --parent "$(pgrep --parent "$pid" unshare)")
+    kill -KILL "$first"
+    tail --pid="$first" --follow /dev/null
     wait "$pid" || status=$?
     ((status)) || fail 'apt was not ended'
     [[ -d $MACHINE$STATE/$NEW.new ]] || fail 'the build was not under way'
