@@ -450,7 +450,7 @@ def command_errors() -> None:
     module.unload()
     done = command.run("ps")
     expect("no module", (done.returncode, done.stderr.decode()), 3, "nsinspect", "--source=procfs")
-    module.load(b"max_memory=65536")
+    module.load(b"max_memory=4096")
     done = command.run("ps")
     expect("too large", (done.returncode, done.stderr.decode()), 3, "memory", "max_memory")
     module.unload()
