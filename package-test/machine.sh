@@ -148,7 +148,7 @@ export FETCH='
         linux-base/trixie-backports "${packages[@]}" "$@"
     cd /repository
     rm -rf lock partial
-    apt-get download -q "${sources[@]}" shim-signed'
+    apt-get download -q "${sources[@]}"'
 
 index() { detached in_rootfs "$1:/build:rw" -- bash -c 'cd /build && dpkg-scanpackages --multiversion . >Packages' 2>/dev/null; }
 
