@@ -143,10 +143,13 @@ step_killed() {
 step_other_compiler() {
     local said
     anew
-    printf '#!/bin/sh\n[ "$1" = --version ] && echo "rustc 1.99.0" || exec /usr/bin/rustc "$@"\n' >"$MACHINE/usr/local/bin/rustc"
-    chmod 0755 "$MACHINE/usr/local/bin/rustc"
+    # In its place, for DKMS does not look into /usr/local.
+    in_machine dpkg-divert --quiet --local --rename --add /usr/bin/rustc
+    printf '#!/bin/sh\n[ "$1" = --version ] && echo "rustc 1.99.0" || exec rustc.distrib "$@"\n' >"$MACHINE/usr/bin/rustc"
+    chmod 0755 "$MACHINE/usr/bin/rustc"
     said=$(apt_says install --reinstall nsinspect-dkms)
-    rm "$MACHINE/usr/local/bin/rustc"
+    rm "$MACHINE/usr/bin/rustc"
+    in_machine dpkg-divert --quiet --local --rename --remove /usr/bin/rustc
     state_is
     says "$said" "no module for $NEW: the kernel is built with rustc 1.85"
     says "$said" "and here is rustc 1.99.0: install that version"
