@@ -251,8 +251,7 @@ step_fleet_boots() {
 step_same_twice() {
     mkdir "$WORK/again"
     git -c safe.directory='*' clone -q "$PROJECT" "$WORK/elsewhere"
-    git -c safe.directory='*' -C "$PROJECT" ls-files --cached --others --exclude-standard -z |
-        (cd "$PROJECT" && xargs -0 cp --parents --target-directory "$WORK/elsewhere")
+    files | (cd "$PROJECT" && xargs -d '\n' cp --parents --target-directory "$WORK/elsewhere")
     "$WORK/elsewhere/scripts/deb" --into "$WORK/again" --modules "$NEW"
     cmp "$MODULES" "$WORK/again/${MODULES##*/}"
     rm -rf "$WORK"/{elsewhere,again}

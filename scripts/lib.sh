@@ -38,6 +38,12 @@ open_cache() {
 
 hash_of() { sha256sum | cut -c1-12; }
 
+# files [PATHSPEC...]: the project's files that match one of the patterns, tracked or about to be.
+files() {
+    git -c safe.directory='*' -C "$PROJECT" ls-files --cached --others --exclude-standard -- "$@" |
+        while read -r file; do [[ ! -f $PROJECT/$file ]] || echo "$file"; done
+}
+
 # lock NAME: holds the lock until unlock, or the end of this script; says so when it must wait.
 declare -A LOCK_FD
 lock() {
